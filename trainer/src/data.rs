@@ -1,0 +1,175 @@
+//! Image data: whatever a person has on the disk, read into bytes of one size with labels, and split for training and
+//! validation. The test split is read by [`load_test`] alone.
+//!
+//! Every way to read data is one file of `data/` that yields a [`source::Source`]: names, labels and sizes, with the
+//! pixels still on the disk. What follows is the same for all: choose the size, split, read, and say what was done.
+
+mod embedded;
+mod error;
+mod files;
+mod folder;
+mod idx;
+mod notice;
+mod picture;
+mod resize;
+mod shape;
+mod source;
+mod split;
+
+use std::{path::Path, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use self::source::{Part, Plan};
+pub use self::{
+    error::{Flaw, LoadError},
+    notice::{Handling, Notice},
+    source::{Kind, Split},
+};
+
+/// The `[data]` table of a study file: which images, and how they are prepared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// `fashion-mnist-mini` (6,000 + 1,000 images, part of the program), `fashion-mnist` (the full set, from Debian's
+    /// package), or the path of a folder or file, relative to the study file. Write `./fashion-mnist` for a folder that
+    /// is called so.
+    pub path: String,
+    /// The fraction of the training images that becomes the validation split; 0.1 unless given. An error where the data
+    /// has a validation split of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val: Option<f64>,
+    /// The fraction of the training images that is set apart as the test split, before `val`; 0.1 unless given, 0 for
+    /// none. An error where the data has a test split of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<f64>,
+    /// Side in pixels of the squares that images are made into: the largest centred square, resized. Unless given,
+    /// images that all have one size with a short side of at most 64 stay as they are, and others become squares
+    /// of the median short side of the training images, 64 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<u32>,
+    /// 1 for gray, 3 for colour. Unless given, 3 if any training image is in colour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u32>,
+}
+
+impl DataSpec {
+    /// The data at a path, all else by default.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), val: None, test: None, image_size: None, channels: None }
+    }
+}
+
+/// Labelled images of one size.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Images {
+    /// Image by image, row by row, pixel by pixel, channel by channel (NHWC).
+    pub pixels: Vec<u8>,
+    /// For each image its place in [`Dataset::classes`].
+    pub labels: Vec<u32>,
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// 1 for gray, 3 for red, green, blue.
+    pub channels: usize,
+}
+
+impl Images {
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The bytes of one image.
+    pub fn image(&self, index: usize) -> &[u8] {
+        let size = self.height * self.width * self.channels;
+        &self.pixels[index * size..][..size]
+    }
+}
+
+impl std::fmt::Debug for Images {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Images({} of {}×{}×{})", self.len(), self.height, self.width, self.channels)
+    }
+}
+
+/// What a search trains and judges on.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Names of the classes; a label is a place in this list.
+    pub classes: Vec<String>,
+    /// To train on.
+    pub train: Arc<Images>,
+    /// To judge recipes by.
+    pub validation: Arc<Images>,
+    /// Whether [`load_test`] has something to read.
+    pub has_test: bool,
+    /// What was out of the ordinary and how it was handled, with counts, for people to read.
+    pub notices: Vec<Notice>,
+    /// BLAKE3 of classes, pixels, labels and their split, in hexadecimal: equal exactly if training sees the same.
+    pub fingerprint: String,
+}
+
+/// Reads the training and validation images. `base` is where relative paths start (the folder of the study file). The
+/// split is a pure function of the seed and the sorted names and labels.
+pub fn load(spec: &DataSpec, base: &Path, seed: u64) -> Result<Dataset, LoadError> {
+    let source = source::open(&spec.path, base)?;
+    let plan = Plan::new(&source, spec, seed)?;
+    let mut notices = source.notices.clone();
+    notices.extend(plan.notices.iter().cloned());
+    let mut read = |part: &Part| -> Result<Images, LoadError> {
+        let (images, more) = source.read(part, plan.shape)?;
+        notices.extend(more);
+        Ok(images)
+    };
+    let train = read(&plan.train)?;
+    let validation = read(&plan.validation)?;
+    let fingerprint = fingerprint(&source.classes, &[&train, &validation]);
+    Ok(Dataset {
+        classes: source.classes,
+        train: Arc::new(train),
+        validation: Arc::new(validation),
+        has_test: plan.test.is_some(),
+        notices,
+        fingerprint,
+    })
+}
+
+/// Reads the test images, prepared as [`load`] prepares the others. A search never calls this: the confirmation does.
+pub fn load_test(spec: &DataSpec, base: &Path, seed: u64) -> Result<(Images, Vec<Notice>), LoadError> {
+    let source = source::open(&spec.path, base)?;
+    let plan = Plan::new(&source, spec, seed)?;
+    let test = plan.test.as_ref().ok_or(LoadError::NoTest { path: source.path.clone() })?;
+    source.read(test, plan.shape)
+}
+
+fn fingerprint(classes: &[String], splits: &[&Images]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let number = |hasher: &mut blake3::Hasher, n: usize| {
+        hasher.update(&(n as u64).to_le_bytes());
+    };
+    number(&mut hasher, classes.len());
+    for class in classes {
+        number(&mut hasher, class.len());
+        hasher.update(class.as_bytes());
+    }
+    for images in splits {
+        for n in [images.len(), images.height, images.width, images.channels] {
+            number(&mut hasher, n);
+        }
+        for label in &images.labels {
+            hasher.update(&label.to_le_bytes());
+        }
+        hasher.update(&images.pixels);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Images that are files of their own: looked at by their headers, decoded side by side.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::{Path, PathBuf},
+};
+
+use rayon::prelude::*;
+
+use super::{
+    LoadError, Notice,
+    notice::Handling,
+    picture::{self, Picture, Unreadable},
+    resize::{self, Resizer},
+    shape::{Look, Looks, Shape},
+    source::{Part, Split},
+};
+
+/// The files of each split, in the order of their labels.
+#[derive(Default)]
+pub(super) struct Files {
+    pub train: Vec<ImageFile>,
+    pub validation: Vec<ImageFile>,
+    pub test: Vec<ImageFile>,
+}
+
+/// Where an image is, and what to call it to people.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ImageFile {
+    pub path: PathBuf,
+    pub name: String,
+}
+
+/// Up to one image in so many may be unreadable; more is no accident that a person would want passed over.
+const IMAGES_PER_UNREADABLE: usize = 20;
+
+/// Enough of a file for its header in nearly all cases: EXIF data before it has 64 KiB at most.
+const HEADER_BYTES: u64 = 96 << 10;
+
+impl Files {
+    pub fn of(&self, split: Split) -> &[ImageFile] {
+        match split {
+            Split::Train => &self.train,
+            Split::Validation => &self.validation,
+            Split::Test => &self.test,
+        }
+    }
+
+    /// Sizes of a split's images by their headers; those that have none are passed over here and told of by `read`.
+    pub fn looks(&self, split: Split) -> Option<Looks> {
+        let looks: Vec<Look> = self.of(split).par_iter().filter_map(|file| look(&file.path).ok()).collect();
+        Looks::of(&looks)
+    }
+
+    /// The pixels of those images that can be read, and which these are.
+    pub fn read(
+        &self,
+        root: &Path,
+        part: &Part,
+        shape: Shape,
+    ) -> Result<(Vec<u8>, Vec<usize>, Vec<Notice>), LoadError> {
+        let files = self.of(part.split);
+        let size = shape.height * shape.width * shape.channels;
+        let mut pixels = vec![0; part.which.len() * size];
+        let outcomes: Vec<Result<Vec<Handling>, Unreadable>> = pixels
+            .par_chunks_exact_mut(size)
+            .zip(&part.which)
+            .map_init(Resizer::new, |resizer, (out, &place)| {
+                let (picture, mut handled) = decode(&files[place].path)?;
+                handled.extend(changes(&picture, shape));
+                resizer.fit(&picture, shape, out);
+                Ok(handled)
+            })
+            .collect();
+
+        let name = |place: usize| files[part.which[place]].name.clone();
+        let unreadable: Vec<String> = outcomes
+            .iter()
+            .enumerate()
+            .filter_map(|(place, outcome)| Some(format!("{}: {}", name(place), outcome.as_ref().err()?)))
+            .collect();
+        if unreadable.len() > (outcomes.len() / IMAGES_PER_UNREADABLE).max(1) || unreadable.len() == outcomes.len() {
+            return Err(LoadError::TooManyUnreadable {
+                path: root.to_owned(),
+                split: part.role,
+                unreadable: unreadable.len(),
+                images: outcomes.len(),
+                examples: unreadable.into_iter().take(5).collect(),
+            });
+        }
+
+        let mut notices = Vec::from_iter(Notice::new(part.role, Handling::Unreadable, unreadable));
+        for handling in PER_IMAGE {
+            let did = |outcome: &Result<Vec<Handling>, _>| outcome.as_ref().is_ok_and(|all| all.contains(&handling));
+            let names = (0..outcomes.len()).filter(|&place| did(&outcomes[place])).map(name);
+            notices.extend(Notice::new(part.role, handling, names));
+        }
+        let kept: Vec<usize> = (0..outcomes.len()).filter(|&place| outcomes[place].is_ok()).collect();
+        for (to, &from) in kept.iter().enumerate() {
+            pixels.copy_within(from * size..(from + 1) * size, to * size);
+        }
+        pixels.truncate(kept.len() * size);
+        Ok((pixels, kept.into_iter().map(|place| part.which[place]).collect(), notices))
+    }
+}
+
+/// What may have to be done to a single image, in the order in which people are told.
+const PER_IMAGE: [Handling; 7] = [
+    Handling::Turned,
+    Handling::GrayToColour,
+    Handling::ColourToGray,
+    Handling::Cmyk,
+    Handling::SixteenBit,
+    Handling::Transparent,
+    Handling::Resized,
+];
+
+fn changes(picture: &Picture, shape: Shape) -> impl Iterator<Item = Handling> {
+    let changes = [
+        (Handling::GrayToColour, picture.channels < shape.channels),
+        (Handling::ColourToGray, picture.channels > shape.channels),
+        (Handling::Resized, resize::differs(picture, shape)),
+    ];
+    changes.into_iter().filter(|(_, done)| *done).map(|(handling, _)| handling)
+}
+
+fn decode(path: &Path) -> Result<(Picture, Vec<Handling>), Unreadable> {
+    picture::decode(&std::fs::read(path).map_err(unopened)?)
+}
+
+fn look(path: &Path) -> Result<Look, Unreadable> {
+    let mut file = File::open(path).map_err(unopened)?;
+    let mut start = Vec::new();
+    file.by_ref().take(HEADER_BYTES).read_to_end(&mut start)?;
+    picture::look(&start).or_else(|_| {
+        file.read_to_end(&mut start)?;
+        picture::look(&start)
+    })
+}
+
+fn unopened(error: std::io::Error) -> Unreadable {
+    match error.kind() {
+        ErrorKind::NotFound => Unreadable::Missing,
+        _ => Unreadable::Io(error),
+    }
+}

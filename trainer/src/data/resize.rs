@@ -1,0 +1,57 @@
+//! Making an image the wanted size and number of channels.
+//!
+//! The largest centred part of the wanted aspect is resized with the antialiased triangle filter, as Pillow's
+//! `ImageOps.fit(image, size, BILINEAR)` does.
+
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions,
+    images::{Image, ImageRef},
+};
+
+use super::{picture::Picture, shape::Shape};
+
+/// Keeps the tables of the filter from image to image.
+pub(super) struct Resizer(fast_image_resize::Resizer);
+
+impl Resizer {
+    pub fn new() -> Self {
+        Self(fast_image_resize::Resizer::new())
+    }
+
+    /// Writes the image, made to fit, into the bytes of one prepared image.
+    pub fn fit(&mut self, picture: &Picture, shape: Shape, out: &mut [u8]) {
+        let with_channels = in_channels(picture, shape.channels);
+        let pixels = with_channels.as_deref().unwrap_or(&picture.pixels);
+        if !differs(picture, shape) {
+            out.copy_from_slice(pixels);
+            return;
+        }
+        let kind = if shape.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+        let from = ImageRef::new(picture.width, picture.height, pixels, kind).expect("a picture has all its pixels");
+        let mut to = Image::from_slice_u8(shape.width as u32, shape.height as u32, out, kind)
+            .expect("the place of a prepared image has its size");
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+            .fit_into_destination(Some((0.5, 0.5)));
+        self.0.resize(&from, &mut to, &options).expect("both images have the same kind of pixels and some extent");
+    }
+}
+
+/// Whether the image has another size than it shall have.
+pub(super) fn differs(picture: &Picture, shape: Shape) -> bool {
+    (picture.height as usize, picture.width as usize) != (shape.height, shape.width)
+}
+
+/// The pixels with another number of channels; `None` if they have it.
+fn in_channels(picture: &Picture, channels: usize) -> Option<Vec<u8>> {
+    match (picture.channels, channels) {
+        (1, 3) => Some(picture.pixels.iter().flat_map(|&gray| [gray; 3]).collect()),
+        (3, 1) => Some(picture.pixels.as_chunks().0.iter().map(luma).collect()),
+        _ => None,
+    }
+}
+
+/// ITU-R 601-2, rounded.
+fn luma(&[red, green, blue]: &[u8; 3]) -> u8 {
+    ((299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000) as u8
+}
