@@ -1,11 +1,24 @@
 //! The search engine: what to try next, what to stop, and nothing else. Pure: no clock, file, thread or network.
 
+pub mod config;
+mod domain;
 pub mod event;
+mod history;
 pub mod params;
+pub mod pruner;
+pub mod record;
+pub mod sampler;
 pub mod space;
+mod stream;
+pub mod study;
 pub mod trial;
 
+pub use config::{ConfigError, StudyConfig};
 pub use event::{Event, FailureCause, PauseReason, Suggestion, Verdict};
 pub use params::{ParamValue, Params};
-pub use space::{Condition, Distribution, Parameter, Scale, SearchSpace};
+pub use pruner::PrunerKind;
+pub use record::{Failure, Report, Trial};
+pub use sampler::{SamplerKind, UnknownSampler};
+pub use space::{Condition, Distribution, Parameter, PointError, Scale, SearchSpace, SpaceError};
+pub use study::{Study, TellError};
 pub use trial::{Attempt, Direction, Loss, TrialNumber, TrialState};

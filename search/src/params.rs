@@ -28,6 +28,11 @@ impl ParamValue {
             Self::Bool(_) | Self::Text(_) => None,
         }
     }
+
+    /// Whether both are the same choice: equal, where 1 and 1.0 are one number.
+    pub fn same(&self, other: &Self) -> bool {
+        self == other || matches!((self.as_f64(), other.as_f64()), (Some(a), Some(b)) if a == b)
+    }
 }
 
 impl fmt::Display for ParamValue {

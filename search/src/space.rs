@@ -1,13 +1,55 @@
 //! The search space: a list of parameters, each with a distribution, some active only under a choice of another.
 
+mod contains;
+mod validate;
+
 use serde::{Deserialize, Serialize};
 
-use crate::params::ParamValue;
+pub use self::contains::PointError;
+pub use self::validate::SpaceError;
+use crate::params::{ParamValue, Params};
 
 /// All parameters in order; a parent precedes its children.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SearchSpace(pub Vec<Parameter>);
+
+impl SearchSpace {
+    /// The space of these parameters, if it makes sense.
+    pub fn new(parameters: Vec<Parameter>) -> Result<Self, SpaceError> {
+        let space = Self(parameters);
+        space.validate().map(|()| space)
+    }
+
+    /// The first thing wrong with the space, for one that did not come from [`SearchSpace::new`].
+    pub fn validate(&self) -> Result<(), SpaceError> {
+        validate::validate(self)
+    }
+
+    /// Whether the point has exactly the active parameters, each with a value that it takes.
+    pub fn contains(&self, params: &Params) -> Result<(), PointError> {
+        contains::contains(self, params)
+    }
+
+    /// The parameter of that name.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.0.iter().find(|parameter| parameter.name == name)
+    }
+
+    /// The parameters that are active at the point, in order.
+    pub fn active<'a>(&'a self, params: &'a Params) -> impl Iterator<Item = &'a Parameter> {
+        self.0.iter().filter(|parameter| self.is_active(parameter, params))
+    }
+
+    /// Whether the parameter, its parent, and so on up to the root are active at the point.
+    pub fn is_active(&self, parameter: &Parameter, params: &Params) -> bool {
+        let Some(condition) = &parameter.when else { return true };
+        let holds = params
+            .get(&condition.parent)
+            .is_some_and(|value| condition.equals.iter().any(|wanted| wanted.same(value)));
+        holds && self.get(&condition.parent).is_some_and(|parent| self.is_active(parent, params))
+    }
+}
 
 /// One dimension of a space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

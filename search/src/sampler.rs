@@ -1,0 +1,111 @@
+//! How new points are chosen: the trait, and the list of all samplers.
+
+mod random;
+mod sobol;
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::config::{ConfigError, StudyConfig};
+use crate::domain::{Domain, Point};
+use crate::history::History;
+use crate::space::SearchSpace;
+use crate::trial::TrialNumber;
+
+/// What a sampler may look at.
+pub(crate) struct View<'a> {
+    pub(crate) domain: &'a Domain,
+    pub(crate) history: &'a History,
+    /// Number of the trial that the point is for.
+    pub(crate) trial: TrialNumber,
+    pub(crate) config: &'a StudyConfig,
+}
+
+/// A point, and what to tell people of it.
+pub(crate) struct Choice {
+    pub(crate) point: Point,
+    pub(crate) why: String,
+}
+
+/// A way to choose points. A pure function of the view and the stream, so that a log can be replayed.
+pub(crate) trait Sampler {
+    /// The next point; `None` if there are no more.
+    fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice>;
+}
+
+/// The samplers by the names that users write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum SamplerKind {
+    /// Independent, evenly spread points.
+    Random,
+    /// A scrambled Sobol sequence.
+    Sobol,
+}
+
+const NAMES: [(&str, SamplerKind); 2] = [("random", SamplerKind::Random), ("sobol", SamplerKind::Sobol)];
+
+/// A name that no sampler has.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error("there is no sampler `{name}`; there are {}", SamplerKind::names().collect::<Vec<_>>().join(", "))]
+pub struct UnknownSampler {
+    /// What was asked for.
+    pub name: String,
+}
+
+impl SamplerKind {
+    /// The names of all samplers.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// All samplers.
+    pub fn all() -> impl Iterator<Item = Self> {
+        NAMES.iter().map(|(_, kind)| *kind)
+    }
+
+    pub(crate) fn validate(self, _space: &SearchSpace) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    pub(crate) fn sampler(self) -> Box<dyn Sampler + Send + Sync> {
+        match self {
+            Self::Random => Box::new(random::Random),
+            Self::Sobol => Box::new(sobol::Sobol),
+        }
+    }
+}
+
+impl fmt::Display for SamplerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, _) = NAMES.iter().find(|(_, kind)| kind == self).expect("every sampler has a name");
+        f.write_str(name)
+    }
+}
+
+impl FromStr for SamplerKind {
+    type Err = UnknownSampler;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSampler> {
+        let named = NAMES.iter().find(|(name, _)| *name == text);
+        named.map(|(_, kind)| *kind).ok_or_else(|| UnknownSampler { name: text.into() })
+    }
+}
+
+impl TryFrom<String> for SamplerKind {
+    type Error = UnknownSampler;
+
+    fn try_from(text: String) -> Result<Self, UnknownSampler> {
+        text.parse()
+    }
+}
+
+impl From<SamplerKind> for String {
+    fn from(kind: SamplerKind) -> Self {
+        kind.to_string()
+    }
+}

@@ -1,0 +1,24 @@
+//! Where random numbers come from: one independent stream for each study, trial and purpose.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::trial::TrialNumber;
+
+/// What a stream is for. The numbers are part of a study's reproducibility: never reuse one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// What a sampler draws for a new trial.
+    Suggest = 1,
+    /// What a trial is given besides its point, as its bracket.
+    Bracket = 2,
+}
+
+/// The stream of a trial: a pure function of the study's seed, the trial's number and the purpose.
+pub(crate) fn stream(seed: u64, trial: TrialNumber, purpose: Purpose) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&trial.0.to_le_bytes());
+    key[16] = purpose as u8;
+    ChaCha8Rng::from_seed(key)
+}

@@ -1,0 +1,341 @@
+//! A study: what is known of all trials, what a free worker shall do, and what a running trial shall do.
+//!
+//! `ask` looks, `tell` is all that changes it, and both depend on nothing but the config and the log told so far.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use thiserror::Error;
+
+use crate::config::{ConfigError, StudyConfig};
+use crate::domain::Domain;
+use crate::event::{Event, FailureCause, PauseReason, Suggestion, Verdict};
+use crate::history::{History, Stage};
+use crate::params::Params;
+use crate::pruner::{self, Pruner};
+use crate::record::{Failure, Report, Trial};
+use crate::sampler::{self, Sampler};
+use crate::space::PointError;
+use crate::stream::{Purpose, stream};
+use crate::trial::{Attempt, Loss, TrialNumber, TrialState};
+
+/// The search of one study.
+pub struct Study {
+    config: StudyConfig,
+    domain: Domain,
+    sampler: Box<dyn Sampler + Send + Sync>,
+    pruner: Box<dyn Pruner + Send + Sync>,
+    trials: Vec<Trial>,
+    history: History,
+    /// Place of each trial in the history.
+    places: Vec<usize>,
+    enqueued: VecDeque<Params>,
+    running: usize,
+    /// Waiting, or paused because the controller was asked to stop.
+    to_resume: BTreeSet<TrialNumber>,
+}
+
+/// An event that cannot have happened.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum TellError {
+    /// Nothing is known of such a trial.
+    #[error("there is no trial {trial}")]
+    UnknownTrial {
+        /// The number.
+        trial: TrialNumber,
+    },
+    /// Numbers are given in order, without gaps.
+    #[error("trial {trial} was started where trial {expected} is next")]
+    NotNext {
+        /// The number.
+        trial: TrialNumber,
+        /// The next free one.
+        expected: TrialNumber,
+    },
+    /// The trial's state does not allow it.
+    #[error("trial {trial} cannot be {what}: it is {state:?}")]
+    WrongState {
+        /// The number.
+        trial: TrialNumber,
+        /// Where it stands.
+        state: TrialState,
+        /// What was told of it, as "reported".
+        what: &'static str,
+    },
+    /// Another attempt of the trial is the current one.
+    #[error("trial {trial}: attempt {attempt} was told where {expected} is current")]
+    WrongAttempt {
+        /// The number.
+        trial: TrialNumber,
+        /// The attempt told.
+        attempt: Attempt,
+        /// The attempt due.
+        expected: Attempt,
+    },
+    /// Each epoch is reported once and in order.
+    #[error("trial {trial}: step {step} was reported where {expected} is next")]
+    WrongStep {
+        /// The number.
+        trial: TrialNumber,
+        /// The step told.
+        step: u64,
+        /// The step due.
+        expected: u64,
+    },
+    /// A result is a number.
+    #[error("the value told is not a finite number")]
+    NotFinite,
+    /// The point does not lie in the space.
+    #[error("the point does not lie in the space")]
+    Point(#[from] PointError),
+}
+
+impl Study {
+    /// A study without trials.
+    pub fn new(config: StudyConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            domain: Domain::new(&config.space),
+            sampler: config.sampler.sampler(),
+            pruner: config.pruner.pruner(&config),
+            config,
+            trials: Vec::new(),
+            history: History::default(),
+            places: Vec::new(),
+            enqueued: VecDeque::new(),
+            running: 0,
+            to_resume: BTreeSet::new(),
+        })
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &StudyConfig {
+        &self.config
+    }
+
+    /// What a free worker is to do.
+    pub fn ask(&self) -> Suggestion {
+        if let Some(trial) = self.to_resume.first() {
+            return Suggestion::Resume { trial: *trial };
+        }
+        if let Some(trial) = self.pruner.promotable(&self.pruner_view()) {
+            return Suggestion::Resume { trial };
+        }
+        let trial = self.next_trial();
+        let may_start = self.config.max_trials.is_none_or(|most| trial.0 < most);
+        if may_start && let Some((params, why)) = self.next_point(trial) {
+            return Suggestion::Start { trial, params, why };
+        }
+        // A running trial may still make a seat on a rung, or come back.
+        if self.running > 0 { Suggestion::Wait } else { Suggestion::Done }
+    }
+
+    fn next_point(&self, trial: TrialNumber) -> Option<(Params, String)> {
+        if let Some(params) = self.enqueued.front() {
+            return Some((params.clone(), "enqueued".into()));
+        }
+        let mut rng = stream(self.config.seed, trial, Purpose::Suggest);
+        let Self { domain, history, .. } = self;
+        let view = sampler::View { domain, history, trial, config: &self.config };
+        let choice = self.sampler.suggest(&view, &mut rng)?;
+        Some((domain.decode(&choice.point), choice.why))
+    }
+
+    /// What the trial is to do after its latest report. Continue, for one that has not reported or does not exist.
+    pub fn verdict(&self, trial: TrialNumber) -> Verdict {
+        self.trial(trial).map_or(Verdict::Continue, |trial| trial.verdict)
+    }
+
+    /// The trial of that number.
+    pub fn trial(&self, trial: TrialNumber) -> Option<&Trial> {
+        self.trials.get(usize::try_from(trial.0).ok()?)
+    }
+
+    /// All trials in the order of their numbers.
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// The next free number.
+    pub fn next_trial(&self) -> TrialNumber {
+        TrialNumber(self.trials.len() as u64)
+    }
+
+    /// The complete trial with the best value; the first of equals.
+    pub fn best(&self) -> Option<&Trial> {
+        let complete = self.trials.iter().filter(|trial| trial.state == TrialState::Complete);
+        complete.min_by_key(|trial| trial.value.map_or(Loss::DIVERGED, |value| Loss::of(value, self.config.direction)))
+    }
+
+    /// Takes the event in, if it can have happened; else nothing changes.
+    pub fn tell(&mut self, event: &Event) -> Result<(), TellError> {
+        match event {
+            Event::Opened { .. } | Event::Closed { .. } | Event::Fenced { .. } => Ok(()),
+            Event::Enqueued { params } => {
+                self.config.space.contains(params)?;
+                self.enqueued.push_back(params.clone());
+                Ok(())
+            }
+            Event::Imported { params, value } => self.import(params, *value),
+            Event::Started { trial, params, why } => self.start(*trial, params, why),
+            Event::Resumed { trial, attempt } => self.resume(*trial, *attempt),
+            Event::Reported { trial, attempt, step, value, metrics } => {
+                let record = self.running_trial(*trial, *attempt, "reported")?;
+                let expected = record.step() + 1;
+                if *step != expected {
+                    return Err(TellError::WrongStep { trial: *trial, step: *step, expected });
+                }
+                let value = value.filter(|value| value.is_finite());
+                record.curve.push(Report { step: *step, value });
+                record.metrics.clone_from(metrics);
+                self.learn_report(*trial, *step, value);
+                Ok(())
+            }
+            Event::Paused { trial, attempt, reason } => {
+                let record = self.running_trial(*trial, *attempt, "paused")?;
+                record.state = TrialState::Paused;
+                record.pause = Some(*reason);
+                self.running -= 1;
+                if *reason == PauseReason::Interrupted {
+                    self.to_resume.insert(*trial);
+                }
+                Ok(())
+            }
+            Event::Requeued { trial, attempt, .. } => {
+                self.running_trial(*trial, *attempt, "requeued")?.state = TrialState::Waiting;
+                self.running -= 1;
+                self.to_resume.insert(*trial);
+                Ok(())
+            }
+            Event::Completed { trial, attempt, value } => {
+                if !value.is_finite() {
+                    return Err(TellError::NotFinite);
+                }
+                let record = self.running_trial(*trial, *attempt, "completed")?;
+                record.value = Some(*value);
+                self.finish(*trial, TrialState::Complete);
+                let loss = Loss::of(*value, self.config.direction);
+                self.history.set_result(self.place(*trial), Stage::Complete, loss);
+                Ok(())
+            }
+            Event::Pruned { trial, attempt } => {
+                self.open_trial(*trial, *attempt, "pruned")?;
+                self.finish(*trial, TrialState::Pruned);
+                Ok(())
+            }
+            Event::Failed { trial, attempt, cause, message } => {
+                let record = self.open_trial(*trial, *attempt, "failed")?;
+                record.failure = Some(Failure { cause: *cause, message: message.clone() });
+                if *cause == FailureCause::Lost {
+                    self.finish(*trial, TrialState::Lost);
+                } else {
+                    self.finish(*trial, TrialState::Failed);
+                    // All but a lost worker is a matter of the point, to be avoided.
+                    self.history.set_result(self.place(*trial), Stage::Failed, Loss::DIVERGED);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn import(&mut self, params: &Params, value: f64) -> Result<(), TellError> {
+        self.config.space.contains(params)?;
+        if !value.is_finite() {
+            return Err(TellError::NotFinite);
+        }
+        let place = self.history.add(self.domain.encode(params));
+        self.history.set_result(place, Stage::Complete, Loss::of(value, self.config.direction));
+        self.history.close(place);
+        Ok(())
+    }
+
+    fn start(&mut self, trial: TrialNumber, params: &Params, why: &str) -> Result<(), TellError> {
+        let expected = self.next_trial();
+        if trial != expected {
+            return Err(TellError::NotNext { trial, expected });
+        }
+        self.config.space.contains(params)?;
+        if self.enqueued.front() == Some(params) {
+            self.enqueued.pop_front();
+        }
+        self.places.push(self.history.add(self.domain.encode(params)));
+        self.trials.push(Trial::new(trial, params.clone(), why.to_owned()));
+        self.running += 1;
+        Ok(())
+    }
+
+    fn resume(&mut self, trial: TrialNumber, attempt: Attempt) -> Result<(), TellError> {
+        let record = self.find(trial)?;
+        let (state, expected) = (record.state, record.attempt.next());
+        if !matches!(state, TrialState::Waiting | TrialState::Paused) {
+            return Err(TellError::WrongState { trial, state, what: "resumed" });
+        }
+        if attempt != expected {
+            return Err(TellError::WrongAttempt { trial, attempt, expected });
+        }
+        let was_promoted = record.pause == Some(PauseReason::Rung);
+        record.state = TrialState::Running;
+        record.attempt = attempt;
+        record.pause = None;
+        self.to_resume.remove(&trial);
+        self.running += 1;
+        if was_promoted {
+            self.pruner.resumed(trial);
+        }
+        Ok(())
+    }
+
+    fn learn_report(&mut self, trial: TrialNumber, step: u64, value: Option<f64>) {
+        let direction = self.config.direction;
+        let loss = value.map_or(Loss::DIVERGED, |value| Loss::of(value, direction));
+        self.history.set_result(self.place(trial), Stage::Step(step), loss);
+        let view = pruner::View { trials: &self.trials, direction };
+        let at = trial.0 as usize;
+        self.trials[at].verdict = self.pruner.reported(&view.trials[at], &view);
+    }
+
+    fn finish(&mut self, trial: TrialNumber, state: TrialState) {
+        let place = self.place(trial);
+        let record = &mut self.trials[trial.0 as usize];
+        self.running -= usize::from(record.state == TrialState::Running);
+        record.state = state;
+        record.pause = None;
+        self.to_resume.remove(&trial);
+        self.history.close(place);
+    }
+
+    fn place(&self, trial: TrialNumber) -> usize {
+        self.places[trial.0 as usize]
+    }
+
+    fn pruner_view(&self) -> pruner::View<'_> {
+        pruner::View { trials: &self.trials, direction: self.config.direction }
+    }
+
+    fn find(&mut self, trial: TrialNumber) -> Result<&mut Trial, TellError> {
+        let at = usize::try_from(trial.0).ok();
+        at.and_then(|at| self.trials.get_mut(at)).ok_or(TellError::UnknownTrial { trial })
+    }
+
+    fn running_trial(
+        &mut self,
+        trial: TrialNumber,
+        attempt: Attempt,
+        what: &'static str,
+    ) -> Result<&mut Trial, TellError> {
+        match self.open_trial(trial, attempt, what)? {
+            record if record.state == TrialState::Running => Ok(record),
+            record => Err(TellError::WrongState { trial, state: record.state, what }),
+        }
+    }
+
+    fn open_trial(&mut self, trial: TrialNumber, attempt: Attempt, what: &'static str) -> Result<&mut Trial, TellError> {
+        let record = self.find(trial)?;
+        if record.state.is_finished() {
+            return Err(TellError::WrongState { trial, state: record.state, what });
+        }
+        if record.attempt != attempt {
+            return Err(TellError::WrongAttempt { trial, attempt, expected: record.attempt });
+        }
+        Ok(record)
+    }
+}
