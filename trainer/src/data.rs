@@ -4,13 +4,18 @@
 //! Every way to read data is one file of `data/` that yields a [`source::Source`]: names, labels and sizes, with the
 //! pixels still on the disk. What follows is the same for all: choose the size, split, read, and say what was done.
 
+mod cifar;
+mod csv;
+mod describe;
 mod embedded;
 mod error;
 mod files;
 mod folder;
 mod idx;
 mod notice;
+mod npz;
 mod picture;
+mod plan;
 mod resize;
 mod shape;
 mod source;
@@ -18,17 +23,19 @@ mod split;
 
 use std::{path::Path, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::source::{Part, Plan};
+use self::plan::{Part, Plan};
 pub use self::{
+    describe::{ClassCount, Description, describe},
     error::{Flaw, LoadError},
     notice::{Handling, Notice},
     source::{Kind, Split},
 };
 
 /// The `[data]` table of a study file: which images, and how they are prepared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// `fashion-mnist-mini` (6,000 + 1,000 images, part of the program), `fashion-mnist` (the full set, from Debian's

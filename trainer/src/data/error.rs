@@ -166,7 +166,7 @@ impl LoadError {
             Self::NoImages { others, .. } if !others.is_empty() => {
                 format!("other files are there ({}): convert them to PNG or JPEG", others.join(", "))
             }
-            Self::TooFewClasses { .. } => {
+            Self::TooFewClasses { path, .. } if path.is_dir() => {
                 "a folder's subfolders are its classes: is the path one level too high or too \
                  low?"
                     .to_owned()
@@ -222,6 +222,14 @@ pub enum Flaw {
         /// Bytes of the file.
         found: usize,
     },
+    /// A list of names is not as long as there are classes.
+    #[error("it names {found} classes, where there are {expected}")]
+    Names {
+        /// Number of classes.
+        expected: usize,
+        /// Number of names.
+        found: usize,
+    },
     /// Images have no extent or one beyond reason, or channels other than 1 or 3.
     #[error("{name} has the shape {shape:?}, where {expected} is needed")]
     Shape {
@@ -231,6 +239,20 @@ pub enum Flaw {
         shape: Vec<u64>,
         /// What is understood.
         expected: &'static str,
+    },
+    /// An archive lacks an array.
+    #[error("it has no array `{name}`, only {found:?}")]
+    NoArray {
+        /// The array that must be there.
+        name: String,
+        /// What is there.
+        found: Vec<String>,
+    },
+    /// An array is stored with its first dimension fastest.
+    #[error("{name} is in Fortran order; save numpy.ascontiguousarray of it")]
+    FortranOrder {
+        /// Which array.
+        name: String,
     },
     /// Elements are of another type.
     #[error("{name} holds {found}, where {expected} are needed")]
@@ -300,5 +322,5 @@ pub enum Flaw {
     },
     /// A table cannot be parsed.
     #[error(transparent)]
-    Csv(#[from] csv::Error),
+    Csv(#[from] ::csv::Error),
 }

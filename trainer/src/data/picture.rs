@@ -162,3 +162,96 @@ fn jpeg_components(file: &[u8]) -> Option<u8> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn pictures() -> Vec<(String, Vec<u8>)> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/data/tests/pictures");
+        let mut all: Vec<(String, Vec<u8>)> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap()))
+            .collect();
+        all.sort();
+        assert!(all.len() > 20);
+        all
+    }
+
+    /// The middles of the quarters of a picture.
+    fn quarters(picture: &Picture) -> Vec<&[u8]> {
+        let pixel =
+            |y: u32, x: u32| &picture.pixels[(y * picture.width + x) as usize * picture.channels..][..picture.channels];
+        vec![pixel(4, 6), pixel(4, 18), pixel(12, 6), pixel(12, 18)]
+    }
+
+    #[test]
+    fn every_kind_of_file_shows_what_it_shows_elsewhere() {
+        let colour = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]];
+        let gray = [76, 150, 29, 255].map(|gray| [gray]);
+        let two_tone = [0, 0, 0, 255].map(|gray| [gray]);
+        for (name, file) in pictures() {
+            let (picture, _) = decode(&file).unwrap();
+            let expected: Vec<&[u8]> = match name.as_str() {
+                "two-tone.png" => two_tone.iter().map(|pixel| &pixel[..]).collect(),
+                gray_name if gray_name.contains("gray") || gray_name.contains("sixteen") => {
+                    gray.iter().map(|pixel| &pixel[..]).collect()
+                }
+                _ => colour.iter().map(|pixel| &pixel[..]).collect(),
+            };
+            assert_eq!((picture.height, picture.width), (16, 24), "{name}");
+            // JPEG and lossy WebP are near it.
+            let found = quarters(&picture);
+            let near = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= 12;
+            let pairs = found.iter().zip(&expected);
+            let all_near = pairs.clone().all(|(a, b)| a.len() == b.len() && a.iter().zip(*b).all(near));
+            assert!(all_near, "{name}: {found:?}, not {expected:?}");
+            let look = look(&file).unwrap();
+            assert_eq!((look.height, look.width, look.colour), (16, 24, picture.channels == 3), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_to_a_picture_is_told() {
+        for (name, file) in pictures() {
+            let expected = match name.as_str() {
+                "cmyk.jpg" => vec![Handling::Cmyk],
+                "sixteen.png" => vec![Handling::SixteenBit],
+                turned if turned.starts_with("turned") => vec![Handling::Turned],
+                transparent if transparent.contains("transparent") => vec![Handling::Transparent],
+                _ => vec![],
+            };
+            assert_eq!(decode(&file).unwrap().1, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_is_no_picture() {
+        // Of an animation, the first frame is the picture: it may be whole where the rest is not.
+        for (name, file) in pictures().into_iter().filter(|(name, _)| name != "animated.webp") {
+            for length in (0..file.len() * 9 / 10).step_by(7) {
+                assert!(decode_unguarded(&file[..length]).is_err(), "{name} cut to {length} of {} bytes", file.len());
+            }
+        }
+    }
+
+    #[test]
+    fn broken_bytes_are_an_error_or_another_picture_but_no_panic() {
+        let mut random = 1u64;
+        for (_, file) in pictures() {
+            for _ in 0..300 {
+                let mut broken = file.clone();
+                for _ in 0..3 {
+                    random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    let place = (random >> 33) as usize % broken.len();
+                    broken[place] = (random >> 24) as u8;
+                }
+                _ = decode_unguarded(&broken);
+                _ = look(&broken);
+            }
+        }
+    }
+}

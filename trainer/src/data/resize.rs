@@ -55,3 +55,38 @@ fn in_channels(picture: &Picture, channels: usize) -> Option<Vec<u8>> {
 fn luma(&[red, green, blue]: &[u8; 3]) -> u8 {
     ((299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000) as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As tests/make-pictures.py makes it.
+    fn pattern(height: usize, width: usize, channels: usize) -> Picture {
+        let value = |y, x, c| ((x * x * 3 + y * x * 5 + y * y * 2 + c * 60) / 7 % 256) as u8;
+        let places = (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..channels).map(move |c| (y, x, c))));
+        let pixels = places.map(|(y, x, c)| value(y, x, c)).collect();
+        Picture { pixels, height: height as u32, width: width as u32, channels }
+    }
+
+    #[test]
+    fn images_are_resized_as_pillow_does_it() {
+        let mut expected: &[u8] = include_bytes!("tests/resized.bin");
+        let mut resizer = Resizer::new();
+        for ((height, width, channels), (to_height, to_width)) in [
+            ((37, 53, 3), (16, 16)),
+            ((100, 80, 1), (28, 28)),
+            ((20, 20, 3), (32, 32)),
+            ((9, 200, 3), (8, 8)),
+            ((64, 64, 1), (63, 63)),
+            ((30, 40, 3), (12, 24)),
+        ] {
+            let shape = Shape { height: to_height, width: to_width, channels };
+            let mut found = vec![0; to_height * to_width * channels];
+            resizer.fit(&pattern(height, width, channels), shape, &mut found);
+            let pillow = expected.split_off(..found.len()).unwrap();
+            let worst = found.iter().zip(pillow).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(worst <= Some(1), "{height}×{width} to {to_height}×{to_width}: off by {worst:?}");
+        }
+        assert!(expected.is_empty());
+    }
+}

@@ -1,4 +1,4 @@
-//! Data that was found: its classes, labels and sizes, with the pixels still where they are; and what to read of it.
+//! Data that was found: its classes, labels and sizes, with the pixels still where they are.
 
 use std::{
     fmt,
@@ -9,15 +9,16 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DataSpec, Images, LoadError, embedded,
+    Images, LoadError, cifar, csv, embedded,
     error::Flaw,
-    files::Files,
+    files::{Files, Readable},
     folder, idx,
     notice::{Handling, Notice},
+    npz,
     picture::Picture,
+    plan::Part,
     resize::Resizer,
     shape::{Look, Looks, Shape},
-    split::set_apart,
 };
 
 /// What images are for.
@@ -156,9 +157,19 @@ pub(super) fn open(path: &str, base: &Path) -> Result<Source, LoadError> {
         if idx::is(&path) {
             return idx::open(&path, None);
         }
+        if let Some(layout) = cifar::layout(&path) {
+            return cifar::open(&path, layout);
+        }
         if folder::is(&path) {
             return folder::open(&path);
         }
+    }
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("npz") => return npz::open(&path),
+        Some("csv") => return csv::open(&path, b','),
+        Some("tsv") => return csv::open(&path, b'\t'),
+        _ => {}
     }
     Err(LoadError::NotRecognised { path, looked_for: LOOKED_FOR })
 }
@@ -168,95 +179,21 @@ a folder with a folder of JPEG, PNG or WebP images per class, or with such folde
 IDX: train-images-idx3-ubyte and train-labels-idx1-ubyte (and t10k-…), as they are or as .gz
 CIFAR binary: data_batch_1.bin … and batches.meta.txt, or train.bin and fine_label_names.txt
 a file .npz with train_images and train_labels (and val_…, test_…)
-a file .csv with the columns path and label (and split)";
-
-/// Some images of a split.
-pub(super) struct Part {
-    /// What they are used for.
-    pub role: Split,
-    /// Where they are stored.
-    pub split: Split,
-    /// Which of the images that are stored there.
-    pub which: Vec<usize>,
-}
-
-/// Which images play which role, and the size that they get.
-pub(super) struct Plan {
-    pub shape: Shape,
-    pub train: Part,
-    pub validation: Part,
-    pub test: Option<Part>,
-    pub notices: Vec<Notice>,
-}
-
-impl Plan {
-    /// Without a split of its own, this fraction of the data's training images is set apart for it.
-    const DEFAULT_FRACTION: f64 = 0.1;
-
-    pub fn new(source: &Source, spec: &DataSpec, seed: u64) -> Result<Self, LoadError> {
-        let shape = source.looks.shape(spec)?;
-        let labels = &source.labels;
-        for (key, given, split) in [("val", spec.val, Split::Validation), ("test", spec.test, Split::Test)] {
-            if given.is_some() && labels.of(split).is_some() {
-                return Err(LoadError::AlreadySplit { path: source.path.clone(), key, split });
-            }
-        }
-        let (val, test) = (spec.val.unwrap_or(Self::DEFAULT_FRACTION), spec.test.unwrap_or(Self::DEFAULT_FRACTION));
-        if !(val > 0.0 && val < 1.0) {
-            return Err(LoadError::BadFraction { key: "val", value: val });
-        }
-        if !(test >= 0.0 && test + val < 1.0) {
-            return Err(LoadError::BadFraction { key: "test", value: test });
-        }
-
-        let apart = |rest: &mut Vec<usize>, fraction: f64, role: Split| match labels.of(role) {
-            Some(labels) => Part { role, split: role, which: (0..labels.len()).collect() },
-            None => {
-                let (stays, which) = set_apart(&labels.train, rest, fraction, seed, role);
-                *rest = stays;
-                Part { role, split: Split::Train, which }
-            }
-        };
-        let mut rest: Vec<usize> = (0..labels.train.len()).collect();
-        let test = apart(&mut rest, test, Split::Test);
-        let validation = apart(&mut rest, val, Split::Validation);
-        let train = Part { role: Split::Train, split: Split::Train, which: rest };
-        for part in [&train, &validation] {
-            if part.which.is_empty() {
-                return Err(LoadError::TooFewImages { path: source.path.clone(), split: part.role });
-            }
-        }
-        let notices = source.lone_classes(&train, &validation).into_iter().collect();
-        Ok(Self { shape, train, validation, test: Some(test).filter(|test| !test.which.is_empty()), notices })
-    }
-}
+a file .csv or .tsv with the columns path and label (and split)";
 
 impl Source {
     /// Reads some images of a split, all made into one shape.
     pub fn read(&self, part: &Part, shape: Shape) -> Result<(Images, Vec<Notice>), LoadError> {
         let labels = self.labels.of(part.split).expect("a plan names only splits that are there");
-        let (pixels, kept, notices) = match &self.pixels {
+        let Readable { pixels, which, notices } = match &self.pixels {
             Pixels::Files(files) => files.read(&self.path, part, shape)?,
             Pixels::Arrays(arrays) => {
                 let (pixels, notices) = arrays.read(part.split)?.prepared(part, shape);
-                (pixels, part.which.clone(), notices)
+                Readable { pixels, which: part.which.clone(), notices }
             }
         };
-        let labels = kept.iter().map(|&place| labels[place]).collect();
+        let labels = which.iter().map(|&place| labels[place]).collect();
         Ok((Images { pixels, labels, height: shape.height, width: shape.width, channels: shape.channels }, notices))
-    }
-
-    /// The classes whose one image could not be shared between training and validation.
-    fn lone_classes(&self, train: &Part, validation: &Part) -> Option<Notice> {
-        if validation.split != Split::Train {
-            return None;
-        }
-        let mut counts = vec![0; self.classes.len()];
-        for &place in train.which.iter().chain(&validation.which) {
-            counts[self.labels.train[place] as usize] += 1;
-        }
-        let lone = self.classes.iter().zip(counts).filter(|(_, count)| *count == 1).map(|(class, _)| class);
-        Notice::new(None, Handling::LoneImage, lone)
     }
 }
 

@@ -1,7 +1,12 @@
 //! Loading through the door that the program uses, one file for each kind of data.
 
+mod cifar;
+mod csv;
+mod describe;
 mod embedded;
 mod folder;
+mod idx;
+mod npz;
 
 use std::{
     fs,
@@ -61,6 +66,10 @@ impl Place {
 
     fn load_as(&self, spec: DataSpec) -> Result<Dataset, LoadError> {
         load(&spec, self.path(), 1)
+    }
+
+    fn load_file(&self, name: &str) -> Result<Dataset, LoadError> {
+        self.load_as(DataSpec::new(name))
     }
 
     fn load_test(&self) -> Result<(Images, Vec<Notice>), LoadError> {
