@@ -165,7 +165,12 @@ impl Files {
         for handling in PER_IMAGE {
             let did = |outcome: &Result<Vec<Handling>, _>| outcome.as_ref().is_ok_and(|all| all.contains(&handling));
             let names = (0..outcomes.len()).filter(|&place| did(&outcomes[place])).map(name);
-            notices.extend(Notice::new(part.role, handling, names));
+            let notice = Notice::new(part.role, handling, names);
+            // What is done to most images is no exception that one would look for by name.
+            notices.extend(notice.map(|notice| match 2 * notice.count > outcomes.len() {
+                true => Notice { examples: vec![], ..notice },
+                false => notice,
+            }));
         }
         let kept: Vec<usize> = (0..outcomes.len()).filter(|&place| outcomes[place].is_ok()).collect();
         for (to, &from) in kept.iter().enumerate() {
