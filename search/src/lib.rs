@@ -1,5 +1,6 @@
 //! The search engine: what to try next, what to stop, and nothing else. Pure: no clock, file, thread or network.
 
+pub mod ask_tell;
 pub mod config;
 mod domain;
 pub mod event;
@@ -13,6 +14,7 @@ mod stream;
 pub mod study;
 pub mod trial;
 
+pub use ask_tell::{Answer, AskTell};
 pub use config::{ConfigError, StudyConfig};
 pub use event::{Event, FailureCause, PauseReason, Suggestion, Verdict};
 pub use params::{ParamValue, Params};

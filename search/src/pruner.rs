@@ -62,6 +62,13 @@ impl PrunerKind {
         })
     }
 
+    /// Gives the first rung and the reduction factor to a pruner that has them.
+    pub(crate) fn set_halving(&mut self, halving: Asha) {
+        if let Self::Asha(asha) = self {
+            *asha = halving;
+        }
+    }
+
     pub(crate) fn validate(&self, max_step: Option<u64>) -> Result<(), ConfigError> {
         match self {
             Self::None => Ok(()),

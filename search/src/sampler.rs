@@ -2,6 +2,7 @@
 
 mod random;
 mod sobol;
+mod tpe;
 
 use std::fmt;
 use std::str::FromStr;
@@ -45,9 +46,18 @@ pub enum SamplerKind {
     Random,
     /// A scrambled Sobol sequence.
     Sobol,
+    /// The tree-structured Parzen estimator.
+    Tpe,
+    /// Chooses by the space and by how much is known.
+    Auto,
 }
 
-const NAMES: [(&str, SamplerKind); 2] = [("random", SamplerKind::Random), ("sobol", SamplerKind::Sobol)];
+const NAMES: [(&str, SamplerKind); 4] = [
+    ("auto", SamplerKind::Auto),
+    ("random", SamplerKind::Random),
+    ("sobol", SamplerKind::Sobol),
+    ("tpe", SamplerKind::Tpe),
+];
 
 /// A name that no sampler has.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -76,6 +86,7 @@ impl SamplerKind {
         match self {
             Self::Random => Box::new(random::Random),
             Self::Sobol => Box::new(sobol::Sobol),
+            Self::Auto | Self::Tpe => Box::new(tpe::Tpe),
         }
     }
 }
