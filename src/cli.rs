@@ -1,0 +1,148 @@
+//! The command line's words.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueHint};
+use nightsweep_trainer::DeviceName;
+
+/// Overnight hyperparameter sweeps for image classification.
+///
+/// Start in the evening: nightsweep init FOLDER, then nightsweep run sweep.toml --until 07:00.
+/// Read in the morning: nightsweep report, or the leaderboard at http://127.0.0.1:8787.
+///
+/// Exit status: 0 done, 1 failed, 2 wrong usage or study file, 3 interrupted (the same command goes on),
+/// 4 another process runs the study.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, verbatim_doc_comment)]
+pub struct Cli {
+    /// Folder of the store and of all trials' checkpoints.
+    #[arg(long, global = true, env = "NIGHTSWEEP_RUNS", default_value = "nightsweep-runs", value_hint = ValueHint::DirPath)]
+    pub runs: PathBuf,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look at a folder of images and write a study file that fits it.
+    Init(Init),
+    /// Run a study, or go on with it; the leaderboard is open meanwhile.
+    Run(Run),
+    /// Show the leaderboard of what is in the store.
+    Serve(Serve),
+    /// Print who won, what was tried and what was wasted.
+    Report(StudyName),
+    /// Write a trial's recipe, weights and result to a folder.
+    Export(Export),
+    /// Train one recipe, for example an exported one, and compare its score.
+    Train(Train),
+    /// Check this machine: GPUs, driver, disk, store; say what would fail.
+    Doctor,
+    /// Ask the search again for every suggestion of a study, and compare.
+    Replay(StudyName),
+    /// Drive the search from another program: a JSON object a line in, one out.
+    AskTell,
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which one.
+        shell: clap_complete::Shell,
+    },
+    /// Train what the controller sends. Not for people.
+    #[command(hide = true)]
+    Worker {
+        /// Where to compute.
+        #[arg(long)]
+        device: DeviceName,
+    },
+}
+
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+pub struct Init {
+    /// A folder per class, IDX files, CIFAR batches, an NPZ file, or a CSV of path,label; or fashion-mnist-mini.
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub data: String,
+    /// The study file to write.
+    #[arg(short, long, default_value = "sweep.toml", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// The study file.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Stop at this time of day, as 07:00; the study can go on later.
+    #[arg(long, value_name = "HH:MM", conflicts_with = "for_")]
+    pub until: Option<String>,
+    /// Stop after this long, as 8h or 90m.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub for_: Option<String>,
+    /// Start this many trials in all, whatever the file says.
+    #[arg(long)]
+    pub trials: Option<u64>,
+    /// Change one value of the study file, as recipe.epochs=3; can be given often.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where trials run, as cuda:0,cuda:1 or cpu:1,cpu:1; one worker each. Else every GPU, or every CPU core.
+    #[arg(long, value_delimiter = ',')]
+    pub devices: Option<Vec<DeviceName>>,
+    /// Most trials at once.
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// Address of the leaderboard; a taken port gives way to the next free one.
+    #[arg(long, default_value = "127.0.0.1:8787")]
+    pub listen: SocketAddr,
+    /// Open no leaderboard.
+    #[arg(long)]
+    pub no_web: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Address of the leaderboard; any but this machine's own needs a token, which is printed.
+    #[arg(long, default_value = "127.0.0.1:8787")]
+    pub listen: SocketAddr,
+}
+
+/// A study of the store.
+#[derive(Debug, clap::Args)]
+pub struct StudyName {
+    /// Its name; not needed while there is only one, else the last one is meant.
+    pub study: Option<String>,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// `best`, or a trial's number.
+    #[arg(default_value = "best")]
+    pub trial: String,
+    /// Name of the study, if it is not the last one.
+    #[arg(long)]
+    pub study: Option<String>,
+    /// The folder to write.
+    #[arg(short, long, default_value = "best", value_hint = ValueHint::DirPath)]
+    pub output: PathBuf,
+}
+
+/// Arguments of `train`.
+#[derive(Debug, clap::Args)]
+pub struct Train {
+    /// A recipe file, as `export` writes it.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub recipe: PathBuf,
+    /// Where to compute, as cuda:0 or cpu:4. Else where the recipe was trained, if that is here.
+    #[arg(long)]
+    pub device: Option<DeviceName>,
+    /// Folder for checkpoints, from which the same command goes on; without it nothing is kept.
+    #[arg(short, long, value_hint = ValueHint::DirPath)]
+    pub output: Option<PathBuf>,
+}

@@ -1,0 +1,204 @@
+//! Images on their way into the network: ordered, augmented and normalized on a thread of their own.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use rand::seq::SliceRandom;
+
+use crate::augment::Size;
+use crate::data::Images;
+use crate::recipe::{Augment, Normalize};
+use crate::seed::{Purpose, TrialSeed};
+
+/// Batches that may wait ready while the device computes.
+const AHEAD: usize = 3;
+
+/// A batch as the network wants it.
+#[derive(Debug)]
+pub struct Batch {
+    /// Normalized values, `[count, channels, height, width]`.
+    pub pixels: Vec<f32>,
+    /// The classes, one an image.
+    pub labels: Vec<i64>,
+}
+
+impl Batch {
+    /// Images in the batch.
+    pub fn count(&self) -> usize {
+        self.labels.len()
+    }
+}
+
+/// What maps a byte to a value, for each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaling {
+    tables: Vec<[f32; 256]>,
+}
+
+impl Scaling {
+    /// The scaling that a recipe asks for; `train` is the training split.
+    pub fn new(normalize: Normalize, train: &Images) -> Self {
+        let channels = train.channels;
+        let moments = match normalize {
+            Normalize::Unit => vec![(0.0, 1.0); channels],
+            Normalize::Imagenet => imagenet_moments(channels),
+            Normalize::Data => (0..channels).map(|channel| moments(train, channel)).collect(),
+        };
+        let table = |(mean, deviation): (f64, f64)| {
+            std::array::from_fn(|byte| ((byte as f64 / 255.0 - mean) / deviation) as f32)
+        };
+        Self { tables: moments.into_iter().map(table).collect() }
+    }
+
+    /// Bytes `[height, width, channels]` to values `[channels, height, width]`, appended.
+    fn push(&self, image: &[u8], values: &mut Vec<f32>) {
+        for (channel, table) in self.tables.iter().enumerate() {
+            let bytes = image[channel..].iter().step_by(self.tables.len());
+            values.extend(bytes.map(|byte| table[usize::from(*byte)]));
+        }
+    }
+}
+
+/// Mean and deviation of one channel, from its histogram, so exact in any order.
+fn moments(images: &Images, channel: usize) -> (f64, f64) {
+    let mut histogram = [0u64; 256];
+    for byte in images.pixels[channel..].iter().step_by(images.channels) {
+        histogram[usize::from(*byte)] += 1;
+    }
+    let count = histogram.iter().sum::<u64>().max(1) as f64;
+    let weighted = |f: &dyn Fn(f64) -> f64| -> f64 {
+        histogram.iter().enumerate().map(|(byte, n)| *n as f64 * f(byte as f64 / 255.0)).sum::<f64>() / count
+    };
+    let mean = weighted(&|x| x);
+    let variance = weighted(&|x| (x - mean) * (x - mean));
+    // A channel of one value has nothing to scale.
+    (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
+}
+
+/// As in torchvision's documentation; their mean for gray images.
+fn imagenet_moments(channels: usize) -> Vec<(f64, f64)> {
+    match channels {
+        3 => vec![(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)],
+        _ => vec![(0.449, 0.226); channels],
+    }
+}
+
+/// The training batches of one epoch (from 0), from the given step on. The last, smaller batch is left out unless
+/// it is the only one: batch norms dislike it, and every step then weighs the same.
+pub fn training_batches(
+    images: Arc<Images>,
+    scaling: Scaling,
+    augment: Augment,
+    batch_size: usize,
+    seed: TrialSeed,
+    epoch: u64,
+    from_step: u64,
+) -> Receiver<Batch> {
+    let mut order: Vec<usize> = (0..images.labels.len()).collect();
+    order.shuffle(&mut seed.stream(Purpose::Order, epoch, 0));
+    order.truncate(steps_per_epoch(order.len(), batch_size) as usize * batch_size);
+    let skipped = (from_step as usize * batch_size).min(order.len());
+    order.drain(..skipped);
+    prepare(images, scaling, order, batch_size, move |image, view, index, size| match augment.is_off() {
+        true => view.copy_from_slice(image),
+        false => augment.draw(&mut seed.stream(Purpose::Augment, epoch, index as u64)).apply(image, view, size),
+    })
+}
+
+/// Optimizer steps of an epoch.
+pub fn steps_per_epoch(images: usize, batch_size: usize) -> u64 {
+    (images / batch_size).max(1) as u64
+}
+
+/// All images in their order, as they are.
+pub fn plain_batches(images: Arc<Images>, scaling: Scaling, batch_size: usize) -> Receiver<Batch> {
+    let order = (0..images.labels.len()).collect();
+    prepare(images, scaling, order, batch_size, |image, view, _, _| view.copy_from_slice(image))
+}
+
+/// Runs ahead of the receiver by a few batches; ends when the receiver is dropped.
+fn prepare(
+    images: Arc<Images>,
+    scaling: Scaling,
+    order: Vec<usize>,
+    batch_size: usize,
+    view_of: impl Fn(&[u8], &mut [u8], usize, Size) + Send + 'static,
+) -> Receiver<Batch> {
+    let (sender, receiver) = sync_channel(AHEAD);
+    thread::spawn(move || {
+        let size = Size { height: images.height, width: images.width, channels: images.channels };
+        let bytes = size.height * size.width * size.channels;
+        let mut view = vec![0; bytes];
+        for indices in order.chunks(batch_size) {
+            let mut pixels = Vec::with_capacity(indices.len() * bytes);
+            for &index in indices {
+                view_of(&images.pixels[index * bytes..][..bytes], &mut view, index, size);
+                scaling.push(&view, &mut pixels);
+            }
+            let labels = indices.iter().map(|&index| i64::from(images.labels[index])).collect();
+            if sender.send(Batch { pixels, labels }).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: TrialSeed = TrialSeed { study: 1, trial: 0 };
+
+    /// Seven images of 1×2 pixels in two channels; image i is [10 i, 1, 10 i, 3].
+    fn images() -> Arc<Images> {
+        let pixels = (0..7).flat_map(|i| [10 * i, 1, 10 * i, 3]).collect();
+        Arc::new(Images { pixels, labels: (0..7).collect(), height: 1, width: 2, channels: 2 })
+    }
+
+    fn batches(batch_size: usize, epoch: u64, from_step: u64) -> Vec<Batch> {
+        let scaling = Scaling::new(Normalize::Unit, &images());
+        let augment = Augment { flip: 0.5, crop_padding: 1 };
+        training_batches(images(), scaling, augment, batch_size, SEED, epoch, from_step).into_iter().collect()
+    }
+
+    #[test]
+    fn an_epoch_has_full_batches_of_different_images() {
+        let labels: Vec<Vec<i64>> = batches(3, 0, 0).into_iter().map(|batch| batch.labels).collect();
+        assert_eq!(labels.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3]);
+        let mut all = labels.concat();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 6);
+        assert_ne!(batches(3, 1, 0)[0].labels, labels[0], "each epoch has its own order");
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_data_is_all_of_it() {
+        assert_eq!(batches(100, 0, 0).iter().map(Batch::count).collect::<Vec<_>>(), [7]);
+        assert_eq!(steps_per_epoch(7, 100), 1);
+    }
+
+    #[test]
+    fn batches_from_a_later_step_are_those_of_the_whole_epoch() {
+        let whole = batches(2, 5, 0);
+        let rest = batches(2, 5, 2);
+        assert_eq!(rest.len(), 1);
+        assert_eq!((&rest[0].labels, &rest[0].pixels), (&whole[2].labels, &whole[2].pixels));
+    }
+
+    #[test]
+    fn channels_come_apart_and_are_scaled_by_their_own_moments() {
+        let scaling = Scaling::new(Normalize::Data, &images());
+        let batch = plain_batches(images(), scaling, 7).recv().unwrap();
+        let (first, second): (Vec<f32>, Vec<f32>) =
+            batch.pixels.chunks(4).map(|image| ((image[0] + image[1]) / 2.0, (image[2] + image[3]) / 2.0)).unzip();
+        for values in [&first, &second] {
+            let mean = values.iter().sum::<f32>() / 7.0;
+            assert!(mean.abs() < 1e-6, "{values:?}");
+        }
+        assert_eq!((batch.pixels[2], batch.pixels[3]), (-1.0, 1.0));
+        assert_eq!(batch.labels, [0, 1, 2, 3, 4, 5, 6]);
+    }
+}

@@ -1,0 +1,61 @@
+//! A small convolutional network: three stages of convolution, batch norm, ReLU and pooling.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::tensor::module::{adaptive_avg_pool2d, max_pool2d};
+use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{Device, Tensor, activation};
+
+use super::InputShape;
+use super::resnet::conv;
+use crate::recipe;
+
+/// Three stages, a global average, dropout and one linear layer.
+#[derive(Module, Debug)]
+pub struct Convnet {
+    stages: Vec<ConvStage>,
+    dropout: Dropout,
+    output: Linear,
+}
+
+/// Convolution without bias (the norm has one), batch norm.
+#[derive(Module, Debug)]
+pub struct ConvStage {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+impl Convnet {
+    pub(super) fn new(spec: &recipe::Convnet, shape: InputShape, device: &Device) -> Self {
+        let widths = [spec.width, spec.width * 2, spec.width * 4];
+        let mut inputs = shape.channels;
+        let mut stages = Vec::with_capacity(widths.len());
+        for width in widths {
+            stages.push(ConvStage {
+                conv: conv([inputs, width], 3, 1, device),
+                norm: BatchNormConfig::new(width).init(device),
+            });
+            inputs = width;
+        }
+        Self {
+            stages,
+            dropout: DropoutConfig::new(spec.dropout).init(),
+            output: LinearConfig::new(inputs, shape.classes).init(device),
+        }
+    }
+
+    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut x = images;
+        for stage in &self.stages {
+            x = activation::relu(stage.norm.forward(stage.conv.forward(x)));
+            let [_, _, height, width] = x.dims();
+            // A map of one pixel has nothing left to pool.
+            if height > 1 && width > 1 {
+                x = max_pool2d(x, MaxPoolOptions::new([2, 2]));
+            }
+        }
+        let features: Tensor<2> = adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3);
+        self.output.forward(self.dropout.forward(features))
+    }
+}

@@ -1,0 +1,40 @@
+//! Fully connected layers with ReLU and dropout.
+
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor, activation};
+
+use super::InputShape;
+use crate::recipe;
+
+/// Hidden layers of one width, then one score per class.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    hidden: Vec<Linear>,
+    dropout: Dropout,
+    output: Linear,
+}
+
+impl Mlp {
+    pub(super) fn new(spec: &recipe::Mlp, shape: InputShape, device: &Device) -> Self {
+        let mut inputs = shape.channels * shape.height * shape.width;
+        let mut hidden = Vec::with_capacity(spec.depth);
+        for _ in 0..spec.depth {
+            hidden.push(LinearConfig::new(inputs, spec.width).init(device));
+            inputs = spec.width;
+        }
+        Self {
+            hidden,
+            dropout: DropoutConfig::new(spec.dropout).init(),
+            output: LinearConfig::new(inputs, shape.classes).init(device),
+        }
+    }
+
+    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut x: Tensor<2> = images.flatten(1, 3);
+        for layer in &self.hidden {
+            x = self.dropout.forward(activation::relu(layer.forward(x)));
+        }
+        self.output.forward(x)
+    }
+}

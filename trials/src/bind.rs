@@ -1,0 +1,140 @@
+//! The one place where a point of the space becomes a recipe.
+
+use nightsweep_search::{Distribution, ParamValue, Parameter, Params, SearchSpace};
+use nightsweep_trainer::Recipe;
+use nightsweep_trainer::recipe::RecipeError;
+use serde_json::Value as Json;
+
+/// Why a point is no recipe.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The recipe does not have what the parameter names.
+    #[error("the recipe has no `{param}`")]
+    NoSuchField {
+        /// Name of the parameter.
+        param: String,
+    },
+    /// The fields do not fit together.
+    #[error("the parameters make no recipe")]
+    Shape(#[source] serde_json::Error),
+    /// A number breaks a rule.
+    #[error(transparent)]
+    Rule(#[from] RecipeError),
+}
+
+/// The recipe that the study fixes, with a point's values in it.
+pub fn bind(base: &Recipe, params: &Params) -> Result<Recipe, BindError> {
+    let mut recipe = serde_json::to_value(base).map_err(BindError::Shape)?;
+    for (name, value) in params.iter() {
+        let place = place(&mut recipe, name).ok_or_else(|| BindError::NoSuchField { param: name.to_owned() })?;
+        match (place.get("kind").and_then(Json::as_str), value) {
+            // The recipe's own settings of that choice stay.
+            (Some(kind), ParamValue::Text(choice)) if kind == choice => {}
+            (Some(_), ParamValue::Text(choice)) => *place = serde_json::json!({ "kind": choice }),
+            _ => *place = serde_json::to_value(value).map_err(BindError::Shape)?,
+        }
+    }
+    let recipe: Recipe = serde_json::from_value(recipe).map_err(BindError::Shape)?;
+    recipe.check()?;
+    Ok(recipe)
+}
+
+/// The point that the recipe itself is, if it lies in the space: trial 0, so that a search is seen to be worth it.
+pub fn point_of(base: &Recipe, space: &SearchSpace) -> Option<Params> {
+    let mut recipe = serde_json::to_value(base).ok()?;
+    let mut params = Params::default();
+    for parameter in &space.0 {
+        let is_active = parameter.when.as_ref().is_none_or(|when| {
+            params.get(&when.parent).is_some_and(|value| when.equals.contains(value))
+        });
+        if is_active {
+            let value = place(&mut recipe, &parameter.name).and_then(|place| value_of(place, parameter))?;
+            params.0.insert(parameter.name.clone(), value);
+        }
+    }
+    space.contains(&params).is_ok().then_some(params)
+}
+
+/// The value at a place, in the parameter's own type.
+fn value_of(place: &Json, parameter: &Parameter) -> Option<ParamValue> {
+    let plain = place.get("kind").unwrap_or(place);
+    let value: ParamValue = serde_json::from_value(plain.clone()).ok()?;
+    match &parameter.distribution {
+        Distribution::Float { .. } => value.as_f64().map(ParamValue::Float),
+        Distribution::Ordinal { choices } | Distribution::Categorical { choices } => {
+            let same = |choice: &&ParamValue| **choice == value || (choice.as_f64().is_some() && choice.as_f64() == value.as_f64());
+            choices.iter().find(same).cloned()
+        }
+        Distribution::Int { .. } => Some(value),
+    }
+}
+
+/// The place in a recipe that a parameter's name reaches: `optimizer.sgd.lr` is `lr` of the optimizer, if that is sgd.
+fn place<'a>(recipe: &'a mut Json, name: &str) -> Option<&'a mut Json> {
+    let mut here = recipe;
+    for segment in name.split('.') {
+        if here.get("kind").and_then(Json::as_str) == Some(segment) {
+            continue;
+        }
+        // A field with its default may be one that the chosen kind has not spelled out yet.
+        let is_kind = here.get("kind").is_some();
+        let fields = here.as_object_mut()?;
+        if !fields.contains_key(segment) && is_kind {
+            fields.insert(segment.to_owned(), Json::Null);
+        }
+        here = fields.get_mut(segment)?;
+    }
+    Some(here)
+}
+
+#[cfg(test)]
+mod tests {
+    use nightsweep_trainer::recipe::{Adamw, OptimizerSpec};
+
+    use super::*;
+
+    fn params(values: &[(&str, ParamValue)]) -> Params {
+        values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    }
+
+    fn text(word: &str) -> ParamValue {
+        ParamValue::Text(word.to_owned())
+    }
+
+    #[test]
+    fn a_choice_and_its_fields_become_the_recipes() {
+        let point = params(&[
+            ("batch_size", ParamValue::Int(64)),
+            ("optimizer", text("adamw")),
+            ("optimizer.adamw.lr", ParamValue::Float(0.01)),
+        ]);
+        let recipe = bind(&Recipe::default(), &point).unwrap();
+        assert_eq!(recipe.batch_size, 64);
+        assert_eq!(recipe.optimizer, OptimizerSpec::Adamw(Adamw { lr: 0.01, ..Default::default() }));
+    }
+
+    #[test]
+    fn the_recipes_own_settings_of_the_same_choice_stay() {
+        let base = Recipe {
+            optimizer: OptimizerSpec::Adamw(Adamw { epsilon: 1e-6, ..Default::default() }),
+            ..Default::default()
+        };
+        let point = params(&[("optimizer", text("adamw")), ("optimizer.adamw.lr", ParamValue::Float(0.5))]);
+        let expected = OptimizerSpec::Adamw(Adamw { lr: 0.5, epsilon: 1e-6, ..Default::default() });
+        assert_eq!(bind(&base, &point).unwrap().optimizer, expected);
+    }
+
+    #[test]
+    fn a_field_of_the_fixed_choice_is_reached_without_its_kind() {
+        let recipe = bind(&Recipe::default(), &params(&[("optimizer.lr", ParamValue::Float(0.5))])).unwrap();
+        assert_eq!(recipe.optimizer.lr(), 0.5);
+    }
+
+    #[test]
+    fn what_makes_no_recipe_is_an_error() {
+        let error = |point| bind(&Recipe::default(), &params(point)).unwrap_err().to_string();
+        assert_eq!(error(&[("speed", ParamValue::Int(1))]), "the recipe has no `speed`");
+        assert_eq!(error(&[("batch_size", ParamValue::Int(0))]), "`batch_size` must be at least 1, but is 0");
+        assert_eq!(error(&[("optimizer.momentumm", ParamValue::Float(0.5))]), "the parameters make no recipe");
+    }
+}

@@ -1,0 +1,68 @@
+//! A study as the program runs it: every default filled in, every name checked.
+
+use std::path::PathBuf;
+
+use nightsweep_search::{Direction, Params, PrunerKind, SamplerKind, SearchSpace, StudyConfig};
+use nightsweep_trainer::data::DataSpec;
+use nightsweep_trainer::{Metric, Recipe};
+use serde::{Deserialize, Serialize};
+
+/// A resolved study file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Names the study in the store and on the page.
+    pub name: String,
+    /// What trials are judged by.
+    pub metric: Metric,
+    /// Root of all randomness.
+    pub seed: u64,
+    /// Trials to start; without it, a time limit ends the study.
+    pub trials: Option<u64>,
+    /// What to train on.
+    pub data: DataSpec,
+    /// Where relative paths of the data start.
+    pub folder: PathBuf,
+    /// What does not vary.
+    pub recipe: Recipe,
+    /// What varies.
+    pub space: SearchSpace,
+    /// Proposes trials.
+    pub sampler: SamplerKind,
+    /// Stops trials that do not pay.
+    pub pruner: PrunerKind,
+    /// The recipe as a point of the space, if it is one: the first trial.
+    pub default: Option<Params>,
+    /// Text of the study file.
+    pub source: String,
+}
+
+impl Plan {
+    /// What the search needs to know. It says nothing of how many workers there are tonight: the same log has to give
+    /// the same suggestions on a machine with more of them.
+    pub fn study_config(&self) -> StudyConfig {
+        StudyConfig {
+            space: self.space.clone(),
+            direction: if self.metric.is_maximized() { Direction::Maximize } else { Direction::Minimize },
+            seed: self.seed,
+            sampler: self.sampler.clone(),
+            pruner: self.pruner.clone(),
+            max_trials: self.trials,
+            max_step: Some(self.recipe.epochs),
+            workers: 1,
+        }
+    }
+
+    /// What may not change between two runs of one study, by name of the table, where `later` differs.
+    pub fn difference(&self, later: &Self) -> Option<&'static str> {
+        let same = [
+            ("study.metric", self.metric == later.metric),
+            ("study.seed", self.seed == later.seed),
+            ("data", self.data == later.data),
+            ("recipe", self.recipe == later.recipe),
+            ("space", self.space == later.space),
+            ("search.sampler", self.sampler == later.sampler),
+            ("search.pruner", self.pruner == later.pruner),
+        ];
+        same.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+    }
+}

@@ -1,0 +1,337 @@
+//! The `[space]` table: it mirrors the recipe, with a range or a list wherever something may vary.
+
+use std::ops::Range;
+
+use nightsweep_search::{Condition, Distribution, ParamValue, Parameter, Scale, SearchSpace};
+use serde_json::Value as Json;
+use toml_edit::{Item, TableLike, Value};
+
+use crate::error::Mistake;
+use crate::schema::{self, Fields, Node, Shape};
+
+/// Checks that every key of a `[recipe]` table, or of a part of it, is one of the recipe's.
+pub fn check_recipe(table: &dyn TableLike) -> Result<(), Mistake> {
+    check_fields(table, schema::recipe(), "")
+}
+
+/// Reads the `[space]` table; `recipe` is the recipe that the study fixes, as JSON.
+pub fn read_space(table: &dyn TableLike, recipe: &Json) -> Result<SearchSpace, Mistake> {
+    let mut reader = Reader { parameters: Vec::new() };
+    reader.read_table(table, schema::recipe(), Some(recipe), "", None)?;
+    Ok(SearchSpace(reader.parameters))
+}
+
+fn check_fields(table: &dyn TableLike, fields: Fields, path: &str) -> Result<(), Mistake> {
+    for (key, item) in table.iter() {
+        let at = join(path, key);
+        let node = field(table, fields, key, &at)?;
+        match (node.shape(), item.as_table_like()) {
+            (Shape::Table(fields), Some(table)) => check_fields(table, fields, &at)?,
+            (Shape::Choice(choices), Some(table)) => check_choice(table, &choices, &at)?,
+            (Shape::Table(_), None) => return Err(Mistake::new(item.span(), format!("`{at}` is a table"))),
+            (Shape::Choice(choices), None) => {
+                let kind = choices.first().map_or("…", |(kind, _)| kind);
+                return Err(Mistake::new(item.span(), format!("`{at}` is a table"))
+                    .with_help(format!("write `{at} = {{ kind = \"{kind}\" }}`")));
+            }
+            (Shape::Words(words), None) => match item.as_str() {
+                Some(word) if words.contains(&word) => {}
+                Some(word) => return Err(Mistake::unknown(item.span(), &format!("`{at}`"), word, &words)),
+                None => return Err(Mistake::new(item.span(), format!("`{at}` is one of: {}", words.join(", ")))),
+            },
+            // Numbers and switches are serde's to check.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_choice(table: &dyn TableLike, choices: &[(&'static str, Fields)], at: &str) -> Result<(), Mistake> {
+    let kinds: Vec<&str> = choices.iter().map(|(kind, _)| *kind).collect();
+    let item = table.get("kind").ok_or_else(|| {
+        let span = table.iter().next().and_then(|(key, _)| key_span(table, key));
+        Mistake::new(span, format!("`{at}` needs a `kind`")).with_help(format!("one of: {}", kinds.join(", ")))
+    })?;
+    let kind = item.as_str().unwrap_or_default();
+    let Some((_, fields)) = choices.iter().find(|(name, _)| *name == kind) else {
+        return Err(Mistake::unknown(item.span(), &format!("`{at}.kind`"), kind, &kinds));
+    };
+    for (key, _) in table.iter().filter(|(key, _)| *key != "kind") {
+        field(table, *fields, key, &join(at, key))?;
+    }
+    Ok(())
+}
+
+/// The place that a key names, or the mistake of a key that names none.
+fn field(table: &dyn TableLike, fields: Fields, key: &str, at: &str) -> Result<Node, Mistake> {
+    fields.get(key).ok_or_else(|| {
+        let known: Vec<&str> = fields.names().collect();
+        let prefix = at.strip_suffix(key).unwrap_or_default();
+        let mut mistake = Mistake::unknown(key_span(table, key), "recipe key", key, &known);
+        if let Some(help) = &mut mistake.help {
+            *help = help.replacen("did you mean `", &format!("did you mean `{prefix}"), 1);
+        }
+        mistake.message = format!("the recipe has no `{at}`");
+        mistake
+    })
+}
+
+fn key_span(table: &dyn TableLike, key: &str) -> Option<Range<usize>> {
+    table.key(key).and_then(|key| key.span())
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+struct Reader {
+    parameters: Vec<Parameter>,
+}
+
+impl Reader {
+    /// `fixed` is what the recipe has at this place, if the place is always there.
+    fn read_table(
+        &mut self,
+        table: &dyn TableLike,
+        fields: Fields,
+        fixed: Option<&Json>,
+        path: &str,
+        when: Option<&Condition>,
+    ) -> Result<(), Mistake> {
+        for (key, item) in table.iter() {
+            let at = join(path, key);
+            let node = field(table, fields, key, &at)?;
+            let here = fixed.and_then(|fixed| fixed.get(key));
+            let span = item.span().or_else(|| key_span(table, key));
+            match (node.shape(), item.as_table_like()) {
+                (Shape::Table(fields), Some(table)) => self.read_table(table, fields, here, &at, when)?,
+                (Shape::Choice(choices), Some(table)) => self.read_choice(table, &choices, here, &at, when)?,
+                (Shape::Choice(choices), None) => {
+                    let kinds: Vec<&str> = choices.iter().map(|(kind, _)| *kind).collect();
+                    self.push(&at, words_of(item, &kinds, &at, span)?, when);
+                }
+                (Shape::Table(_), None) => {
+                    return Err(Mistake::new(span, format!("`{at}` is a table"))
+                        .with_help(format!("vary one of its fields: `{at}.… = [ … ]`")));
+                }
+                (shape, _) => self.push(&at, distribution(item, &shape, &at, span)?, when),
+            }
+        }
+        Ok(())
+    }
+
+    /// Either a table of alternatives, or fields of the alternative that the recipe fixes.
+    fn read_choice(
+        &mut self,
+        table: &dyn TableLike,
+        choices: &[(&'static str, Fields)],
+        fixed: Option<&Json>,
+        at: &str,
+        when: Option<&Condition>,
+    ) -> Result<(), Mistake> {
+        let kinds: Vec<&str> = choices.iter().map(|(kind, _)| *kind).collect();
+        let names_kinds = table.iter().filter(|(key, _)| kinds.contains(key)).count();
+        if names_kinds == 0 {
+            let kind = fixed.and_then(|fixed| fixed.get("kind")).and_then(Json::as_str);
+            let Some((kind, fields)) = choices.iter().find(|(name, _)| Some(*name) == kind) else {
+                return Err(Mistake::new(None, format!("`{at}` needs one of: {}", kinds.join(", "))));
+            };
+            // A misspelt alternative is more likely than a misspelt field where neither fits.
+            if let Some((key, _)) = table.iter().find(|(key, _)| fields.get(key).is_none()) {
+                let mut known = kinds.clone();
+                known.extend(fields.names());
+                return Err(Mistake::unknown(key_span(table, key), &format!("choice or field of `{at}` ({kind})"), key, &known));
+            }
+            return self.read_table(table, *fields, fixed, at, when);
+        }
+        if let Some((key, _)) = table.iter().find(|(key, _)| !kinds.contains(key)) {
+            return Err(Mistake::unknown(key_span(table, key), &format!("choice of `{at}`"), key, &kinds));
+        }
+        let named: Vec<&str> = table.iter().map(|(key, _)| key).collect();
+        let choices_of = named.iter().map(|kind| ParamValue::Text((*kind).to_owned())).collect();
+        self.push(at, Distribution::Categorical { choices: choices_of }, when);
+        for (kind, item) in table.iter() {
+            let path = join(at, kind);
+            let Some((_, fields)) = choices.iter().find(|(name, _)| *name == kind) else { continue };
+            let Some(children) = item.as_table_like() else {
+                return Err(Mistake::new(item.span(), format!("`{path}` is a table of what may vary"))
+                    .with_help(format!("`{path} = {{}}` varies nothing of it")));
+            };
+            let under = Condition { parent: at.to_owned(), equals: vec![ParamValue::Text(kind.to_owned())] };
+            self.read_table(children, *fields, None, &path, Some(&under))?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, name: &str, distribution: Distribution, when: Option<&Condition>) {
+        self.parameters.push(Parameter { name: name.to_owned(), distribution, when: when.cloned() });
+    }
+}
+
+fn words_of(item: &Item, known: &[&str], at: &str, span: Option<Range<usize>>) -> Result<Distribution, Mistake> {
+    let wanted = || {
+        Mistake::new(span.clone(), format!("`{at}` varies over a list of words"))
+            .with_help(format!("for example `{at} = [\"{}\"]`", known.join("\", \"")))
+    };
+    let array = item.as_array().ok_or_else(wanted)?;
+    let mut choices = Vec::new();
+    for value in array {
+        let word = value.as_str().ok_or_else(wanted)?;
+        if !known.contains(&word) {
+            return Err(Mistake::unknown(value.span(), &format!("`{at}`"), word, known));
+        }
+        choices.push(ParamValue::Text(word.to_owned()));
+    }
+    Ok(Distribution::Categorical { choices })
+}
+
+/// A range `{ low, high, … }` or a list.
+fn distribution(item: &Item, shape: &Shape, at: &str, span: Option<Range<usize>>) -> Result<Distribution, Mistake> {
+    match shape {
+        Shape::Words(words) => return words_of(item, words, at, span),
+        Shape::Switch => {
+            let switches = item.as_array().map(|array| array.iter().map(Value::as_bool).collect::<Option<Vec<_>>>());
+            let choices = switches.flatten().ok_or_else(|| {
+                Mistake::new(span, format!("`{at}` varies over `[true, false]`"))
+            })?;
+            return Ok(Distribution::Categorical { choices: choices.into_iter().map(ParamValue::Bool).collect() });
+        }
+        _ => {}
+    }
+    let is_integer = matches!(shape, Shape::Integer);
+    if let Some(array) = item.as_array() {
+        let choices = array.iter().map(|value| number(value, is_integer, at)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Distribution::Ordinal { choices });
+    }
+    match item.as_table_like() {
+        Some(table) => range(table, is_integer, at, span),
+        None => Err(Mistake::new(span, format!("`{at}` has one value, so nothing varies"))
+            .with_help(format!("put it under [recipe], or write `{at} = {{ low = …, high = … }}`"))),
+    }
+}
+
+fn number(value: &Value, is_integer: bool, at: &str) -> Result<ParamValue, Mistake> {
+    match (value.as_integer(), value.as_float()) {
+        (Some(int), _) if is_integer => Ok(ParamValue::Int(int)),
+        (Some(int), _) => Ok(ParamValue::Float(int as f64)),
+        (None, Some(float)) if !is_integer && float.is_finite() => Ok(ParamValue::Float(float)),
+        _ if is_integer => Err(Mistake::new(value.span(), format!("`{at}` is a whole number"))),
+        _ => Err(Mistake::new(value.span(), format!("`{at}` is a finite number"))),
+    }
+}
+
+fn range(
+    table: &dyn TableLike,
+    is_integer: bool,
+    at: &str,
+    span: Option<Range<usize>>,
+) -> Result<Distribution, Mistake> {
+    const KEYS: [&str; 4] = ["low", "high", "log", "step"];
+    if let Some((key, _)) = table.iter().find(|(key, _)| !KEYS.contains(key)) {
+        return Err(Mistake::unknown(key_span(table, key), &format!("key of the range `{at}`"), key, &KEYS));
+    }
+    let bound = |key: &str| {
+        let item = table.get(key).ok_or_else(|| Mistake::new(span.clone(), format!("the range `{at}` needs `{key}`")))?;
+        let value = item.as_value().ok_or_else(|| Mistake::new(item.span(), format!("`{at}.{key}` is a number")))?;
+        number(value, is_integer, &format!("{at}.{key}"))
+    };
+    let log = match table.get("log") {
+        None => false,
+        Some(item) => {
+            item.as_bool().ok_or_else(|| Mistake::new(item.span(), format!("`{at}.log` is true or false")))?
+        }
+    };
+    let step = table.contains_key("step").then(|| bound("step")).transpose()?;
+    let scale = match (log, step) {
+        (true, Some(_)) => return Err(Mistake::new(span, format!("`{at}` cannot have both `log` and `step`"))),
+        (true, None) => Scale::Log,
+        (false, None) => Scale::Linear,
+        (false, Some(step)) => Scale::Step(step.as_f64().expect("a bound is a number")),
+    };
+    match (bound("low")?, bound("high")?) {
+        (ParamValue::Int(low), ParamValue::Int(high)) => Ok(Distribution::Int { low, high, scale }),
+        (low, high) => {
+            let number = |value: ParamValue| value.as_f64().expect("a bound is a number");
+            Ok(Distribution::Float { low: number(low), high: number(high), scale })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nightsweep_trainer::Recipe;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<SearchSpace, Mistake> {
+        let document = toml_edit::Document::parse(text).unwrap();
+        read_space(document.as_table(), &serde_json::to_value(Recipe::default()).unwrap())
+    }
+
+    fn check(text: &str, expected: &[(&str, Option<&str>)]) {
+        let space = read(text).unwrap();
+        let when = |parameter: &Parameter| parameter.when.as_ref().map(|when| when.parent.clone());
+        let found: Vec<_> = space.0.iter().map(|parameter| (parameter.name.clone(), when(parameter))).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(name, parent)| ((*name).to_owned(), parent.map(str::to_owned))).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    fn check_mistake(text: &str, at: &str, message: &str, help: &str) {
+        let mistake = read(text).unwrap_err();
+        assert_eq!((mistake.message.as_str(), mistake.help.as_deref().unwrap_or_default()), (message, help));
+        assert_eq!(mistake.span.map(|span| &text[span]).unwrap_or_default(), at, "{text}");
+    }
+
+    #[test]
+    fn a_choice_carries_its_own_parameters() {
+        check(
+            "batch_size = [64, 128]\n[optimizer.sgd]\nlr = { low = 1e-3, high = 1 }\n[optimizer.adamw]\n",
+            &[("batch_size", None), ("optimizer", None), ("optimizer.sgd.lr", Some("optimizer"))],
+        );
+    }
+
+    #[test]
+    fn a_field_reaches_into_the_recipes_fixed_choice() {
+        check("optimizer.lr = { low = 0.1, high = 1 }", &[("optimizer.lr", None)]);
+        check("augment.flip = [0.0, 0.5]", &[("augment.flip", None)]);
+        check("model = ['mlp', 'resnet8']\nkeep = ['best', 'last']", &[("model", None), ("keep", None)]);
+    }
+
+    #[test]
+    fn ranges_take_the_type_of_the_recipes_field() {
+        let space = read("epochs = { low = 1, high = 9, step = 2 }\nlabel_smoothing = { low = 0, high = 0.2 }").unwrap();
+        assert_eq!(space.0[0].distribution, Distribution::Int { low: 1, high: 9, scale: Scale::Step(2.0) });
+        assert_eq!(space.0[1].distribution, Distribution::Float { low: 0.0, high: 0.2, scale: Scale::Linear });
+    }
+
+    #[test]
+    fn a_misspelt_key_is_shown_with_the_nearest() {
+        check_mistake("batch_sise = [1]", "batch_sise", "the recipe has no `batch_sise`", "did you mean `batch_size`?");
+        check_mistake(
+            "[optimizer.sgd]\nmomentun = [0.9]",
+            "momentun",
+            "the recipe has no `optimizer.sgd.momentun`",
+            "did you mean `optimizer.sgd.momentum`?",
+        );
+        check_mistake(
+            "[optimizer.sgdd]\nlr = [0.9]",
+            "sgdd",
+            "unknown choice or field of `optimizer` (sgd) `sgdd`",
+            "did you mean `sgd`?",
+        );
+        check_mistake("epochs = { low = 1, hihg = 3 }", "hihg", "unknown key of the range `epochs` `hihg`", "did you mean `high`?");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named() {
+        check_mistake("epochs = { low = 1.5, high = 3 }", "1.5", "`epochs.low` is a whole number", "");
+        check_mistake(
+            "epochs = 3",
+            "3",
+            "`epochs` has one value, so nothing varies",
+            "put it under [recipe], or write `epochs = { low = …, high = … }`",
+        );
+        check_mistake("keep = ['bets']", "'bets'", "unknown `keep` `bets`", "did you mean `best`?");
+    }
+}

@@ -1,0 +1,266 @@
+//! The study file: what a person writes, checked as a whole before anything runs.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use nightsweep_search::{Distribution, ParamValue, Params, PrunerKind, SamplerKind, SearchSpace};
+use nightsweep_trainer::data::DataSpec;
+use nightsweep_trainer::{Metric, Recipe};
+use serde::Deserialize;
+use toml_edit::{DocumentMut, TableLike};
+
+use crate::bind::{self, BindError};
+use crate::error::{Mistake, StudyFileError};
+use crate::plan::Plan;
+use crate::space_table;
+
+/// The tables of a study file as serde reads them; `[recipe]` and `[space]` are read by their own rules too.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StudyFile {
+    study: StudyTable,
+    data: DataSpec,
+    #[serde(default)]
+    recipe: Recipe,
+    #[serde(default)]
+    #[expect(dead_code, reason = "read with its positions from the document")]
+    space: toml::Table,
+    #[serde(default)]
+    search: SearchTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StudyTable {
+    /// Names the study in the store and on the page.
+    name: String,
+    /// What trials are judged by.
+    #[serde(default)]
+    metric: Metric,
+    /// Root of all randomness.
+    #[serde(default)]
+    seed: u64,
+    /// Trials to start; without it, a time limit ends the study.
+    trials: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SearchTable {
+    sampler: SamplerKind,
+    pruner: PrunerKind,
+}
+
+impl Default for SearchTable {
+    fn default() -> Self {
+        Self { sampler: SamplerKind::default(), pruner: PrunerKind::default() }
+    }
+}
+
+/// Reads a study file and resolves it; `overrides` are `key=value` pairs of the command line.
+pub fn read(path: &Path, overrides: &[String]) -> Result<Plan, StudyFileError> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let mistake = Mistake::new(None, format!("could not read the study file: {error}"));
+        let help = "`nightsweep init FOLDER` writes one that fits your images";
+        mistake.with_help(help).in_file(path.to_owned(), "")
+    })?;
+    let text = overrides.iter().try_fold(text.clone(), |text, pair| set(&text, pair));
+    let text = text.map_err(|mistake| mistake.in_file(PathBuf::from("--set"), ""))?;
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    parse(&text, folder).map_err(|mistake| mistake.in_file(path.to_owned(), &text))
+}
+
+/// Resolves a study file's text; `folder` is where its relative paths start.
+pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
+    let document = parse_toml(text)?;
+    let table = |name: &str| document.get(name).and_then(|item| item.as_table_like());
+    // Our own walk first: it knows the place of a key inside a choice, which serde does not.
+    if let Some(recipe) = table("recipe") {
+        space_table::check_recipe(recipe)?;
+    }
+    let file: StudyFile = toml::from_str(text).map_err(|error| Mistake::from_toml(&error))?;
+    check_name(&file.study.name, table("study").and_then(|study| study.get("name")).and_then(|item| item.span()))?;
+    file.recipe.check().map_err(|error| Mistake::new(span_of(table("recipe"), error.field), error.to_string()))?;
+    let recipe = serde_json::to_value(&file.recipe).expect("a recipe is JSON");
+    let space = table("space").map_or(Ok(SearchSpace::default()), |space| space_table::read_space(space, &recipe))?;
+    space.validate().map_err(|error| {
+        let message = error.to_string();
+        let param = message.split('`').nth(1).unwrap_or_default();
+        Mistake::new(span_of(table("space"), param), message.clone())
+    })?;
+    check_ends(&file.recipe, &space).map_err(|(param, error)| {
+        Mistake::new(span_of(table("space"), &param), format!("a value of `{param}` cannot be trained with: {}", deepest(&error)))
+    })?;
+    let default = bind::point_of(&file.recipe, &space);
+    Ok(Plan {
+        name: file.study.name,
+        metric: file.study.metric,
+        seed: file.study.seed,
+        trials: file.study.trials,
+        data: file.data,
+        folder,
+        recipe: file.recipe,
+        space,
+        sampler: file.search.sampler,
+        pruner: file.search.pruner,
+        default,
+        source: text.to_owned(),
+    })
+}
+
+/// Checks the keys of a `[recipe]` table in a text that is not a whole study file.
+pub fn check_recipe_table(text: &str) -> Result<(), Mistake> {
+    let document = parse_toml(text)?;
+    let recipe = document.get("recipe").and_then(|item| item.as_table_like());
+    recipe.map_or(Ok(()), space_table::check_recipe)
+}
+
+fn parse_toml(text: &str) -> Result<toml_edit::Document<&str>, Mistake> {
+    toml_edit::Document::parse(text)
+        .map_err(|error| Mistake::new(error.span(), format!("this is not TOML: {}", error.message())))
+}
+
+/// A name is also a folder and a part of an address.
+fn check_name(name: &str, span: Option<Range<usize>>) -> Result<(), Mistake> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.is_empty() && name.len() <= 100 && name.chars().all(is_plain) && !name.starts_with('.') {
+        return Ok(());
+    }
+    Err(Mistake::new(span, format!("`{name}` cannot be the name of a study"))
+        .with_help("use up to 100 letters, digits, `-`, `_` and `.`, not starting with `.`"))
+}
+
+/// Every parameter's extreme values make a recipe; what lies between then does too.
+fn check_ends(recipe: &Recipe, space: &SearchSpace) -> Result<(), (String, BindError)> {
+    for parameter in &space.0 {
+        for value in ends(&parameter.distribution) {
+            let mut params = Params::default();
+            let mut ancestors = Vec::new();
+            let mut child = parameter;
+            while let Some(when) = &child.when {
+                let Some(parent) = space.0.iter().find(|other| other.name == when.parent) else { break };
+                ancestors.push((parent.name.clone(), when.equals[0].clone()));
+                child = parent;
+            }
+            params.0.extend(ancestors.into_iter().rev());
+            params.0.insert(parameter.name.clone(), value);
+            bind::bind(recipe, &params).map_err(|error| (parameter.name.clone(), error))?;
+        }
+    }
+    Ok(())
+}
+
+/// The extreme values of a distribution, or all its choices.
+fn ends(distribution: &Distribution) -> Vec<ParamValue> {
+    match distribution {
+        Distribution::Float { low, high, .. } => vec![ParamValue::Float(*low), ParamValue::Float(*high)],
+        Distribution::Int { low, high, .. } => vec![ParamValue::Int(*low), ParamValue::Int(*high)],
+        Distribution::Categorical { choices } | Distribution::Ordinal { choices } => choices.clone(),
+    }
+}
+
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// The bytes of a dotted key below a table, or of as much of it as is there.
+fn span_of(table: Option<&dyn TableLike>, path: &str) -> Option<Range<usize>> {
+    let mut table = table?;
+    let mut span = None;
+    for segment in path.split('.') {
+        let Some((key, item)) = table.get_key_value(segment) else { break };
+        span = item.span().or_else(|| key.span()).or(span);
+        match item.as_table_like() {
+            Some(inner) => table = inner,
+            None => break,
+        }
+    }
+    span
+}
+
+/// The text with one value set, as `recipe.epochs=3`.
+fn set(text: &str, pair: &str) -> Result<String, Mistake> {
+    let (key, value) = pair.split_once('=').ok_or_else(|| {
+        Mistake::new(None, format!("`--set {pair}` has no `=`")).with_help("for example `--set recipe.epochs=3`")
+    })?;
+    let mut document: DocumentMut = text
+        .parse()
+        .map_err(|error: toml_edit::TomlError| Mistake::new(None, format!("this is not TOML: {}", error.message())))?;
+    // What is no TOML value is a word that lacks its quotes.
+    let value: toml_edit::Value = value.trim().parse().unwrap_or_else(|_| value.trim().into());
+    let mut segments: Vec<&str> = key.trim().split('.').collect();
+    let last = segments.pop().unwrap_or_default();
+    let mut table: &mut dyn TableLike = document.as_table_mut();
+    for segment in segments {
+        let item = table.entry(segment).or_insert_with(|| toml_edit::Item::Table(toml_edit::Table::new()));
+        table = item.as_table_like_mut().ok_or_else(|| Mistake::new(None, format!("`{segment}` of `--set {pair}` is no table")))?;
+    }
+    table.insert(last, toml_edit::Item::Value(value));
+    Ok(document.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "[study]\nname = \"s\"\n[data]\npath = \"fashion-mnist-mini\"\n";
+
+    fn check(tail: &str, line: usize, message: &str, help: &str) {
+        let text = format!("{HEAD}{tail}");
+        let error = parse(&text, ".".into()).unwrap_err().in_file("s.toml".into(), &text);
+        assert_eq!((error.line(), error.message.as_str()), (Some(line), message), "{tail}");
+        assert_eq!(error.help.as_deref().unwrap_or_default(), help, "{tail}");
+    }
+
+    #[test]
+    fn the_smallest_study_file_has_all_defaults() {
+        let plan = parse(HEAD, ".".into()).unwrap();
+        assert_eq!((plan.metric, plan.recipe, plan.space.0.len()), (Metric::ValAccuracy, Recipe::default(), 0));
+    }
+
+    #[test]
+    fn a_mistake_is_shown_with_its_line_and_a_way_out() {
+        check("[recipe]\nepoch = 3\n", 6, "the recipe has no `epoch`", "did you mean `epochs`?");
+        check("[recipe]\nepochs = 0\n", 6, "`epochs` must be at least 1, but is 0", "");
+        check("[recipe]\noptimizer = { kind = 'sgd', lrr = 1 }\n", 6, "the recipe has no `optimizer.lrr`", "did you mean `optimizer.lr`?");
+        check("[recipe]\noptimizer = { kind = 'adamm' }\n", 6, "unknown `optimizer.kind` `adamm`", "did you mean `adamw`?");
+        check("[search]\npruners = 'asha'\n", 6, "unknown field `pruners`, expected `sampler` or `pruner`", "did you mean `pruner`?");
+        check("[serch]\n", 5, "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`", "did you mean `search`?");
+        check(
+            "[space.optimizer.sgd]\nmomentum = { low = 0.5, high = 1.0 }\n",
+            6,
+            "a value of `optimizer.sgd.momentum` cannot be trained with: `optimizer.momentum` must be in [0, 1), but is 1",
+            "",
+        );
+        check("[recipe\n", 5, "this is not TOML: unclosed table, expected `]`", "");
+    }
+
+    #[test]
+    fn the_recipe_is_a_point_of_its_space_if_it_lies_in_it() {
+        let point = |tail: &str| parse(&format!("{HEAD}{tail}"), ".".into()).unwrap().default;
+        let default = point("[space]\nbatch_size = [64, 128]\n[space.optimizer.sgd]\nlr = { low = 0.01, high = 1.0, log = true }\n");
+        assert_eq!(default.unwrap().iter().map(|(name, _)| name).collect::<Vec<_>>(), ["batch_size", "optimizer", "optimizer.sgd.lr"]);
+        assert!(point("[space]\nbatch_size = [64, 256]\n").is_none());
+    }
+
+    #[test]
+    fn a_name_that_is_no_folder_is_refused() {
+        let text = HEAD.replace("\"s\"", "\"../s\"");
+        assert!(parse(&text, ".".into()).unwrap_err().message.contains("cannot be the name of a study"));
+    }
+
+    #[test]
+    fn set_changes_one_value_and_keeps_the_rest() {
+        assert_eq!(set("[a]\n# why\nb = 1\n", "a.b=2").unwrap(), "[a]\n# why\nb = 2\n");
+        assert_eq!(set("[a]\nb = 1\n", "a.c=word").unwrap(), "[a]\nb = 1\nc = \"word\"\n");
+        assert!(set("", "a").unwrap_err().message.contains("has no `=`"));
+    }
+}
