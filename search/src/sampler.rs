@@ -1,5 +1,6 @@
 //! How new points are chosen: the trait, and the list of all samplers.
 
+mod gp;
 mod random;
 mod sobol;
 mod tpe;
@@ -7,6 +8,7 @@ mod tpe;
 use std::fmt;
 use std::str::FromStr;
 
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -48,12 +50,15 @@ pub enum SamplerKind {
     Sobol,
     /// The tree-structured Parzen estimator.
     Tpe,
+    /// Bayesian optimization with a Gaussian process.
+    Gp,
     /// Chooses by the space and by how much is known.
     Auto,
 }
 
-const NAMES: [(&str, SamplerKind); 4] = [
+const NAMES: [(&str, SamplerKind); 5] = [
     ("auto", SamplerKind::Auto),
+    ("gp", SamplerKind::Gp),
     ("random", SamplerKind::Random),
     ("sobol", SamplerKind::Sobol),
     ("tpe", SamplerKind::Tpe),
@@ -86,6 +91,7 @@ impl SamplerKind {
         match self {
             Self::Random => Box::new(random::Random),
             Self::Sobol => Box::new(sobol::Sobol),
+            Self::Gp => Box::new(gp::Gp),
             Self::Auto | Self::Tpe => Box::new(tpe::Tpe),
         }
     }
@@ -119,4 +125,10 @@ impl From<SamplerKind> for String {
     fn from(kind: SamplerKind) -> Self {
         kind.to_string()
     }
+}
+
+/// Box and Muller's transform; the second number is not kept, so that a draw has no memory.
+fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    radius * (2.0 * std::f64::consts::PI * rng.random::<f64>()).cos()
 }

@@ -102,7 +102,7 @@ impl Kernel {
         match self {
             Self::Gauss { sigma, .. } => {
                 // At least about half of the mass lies within the bounds where the bandwidth is small, a third where it is 1.
-                let draw = |_| Some(center + sigma * standard_normal(rng)).filter(|at| (0.0..=1.0).contains(at));
+                let draw = |_| Some(center + sigma * crate::sampler::standard_normal(rng)).filter(|at| (0.0..=1.0).contains(at));
                 (0..64).find_map(draw).unwrap_or(center)
             }
             Self::Choices { count, same, other, .. } => {
@@ -157,10 +157,4 @@ fn bandwidth(centers: &[f64], count: f64, axes: usize) -> f64 {
 /// Mass of the standard normal between two bounds.
 fn normal_mass(low: f64, high: f64) -> f64 {
     0.5 * (libm::erfc(-high * std::f64::consts::FRAC_1_SQRT_2) - libm::erfc(-low * std::f64::consts::FRAC_1_SQRT_2))
-}
-
-/// Box and Muller's transform; the second number is not kept, so that a draw has no memory.
-fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-    radius * (2.0 * std::f64::consts::PI * rng.random::<f64>()).cos()
 }
