@@ -1,0 +1,424 @@
+//! Whole studies on a virtual machine: every way in which a worker or the controller can fail, and what must hold after.
+
+use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+use nightsweep_search::pruner::Asha;
+use nightsweep_search::{
+    Direction, Distribution, Parameter, PrunerKind, SamplerKind, Scale, SearchSpace, StudyConfig, Trial,
+};
+use nightsweep_trainer::DeviceName;
+use nightsweep_trainer::data::DataSpec;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::launch::Local;
+use crate::simulate::{Disk, Fault, Simulated, World};
+
+const EPOCHS: u64 = 9;
+const EPOCH: Duration = Duration::from_secs(60);
+
+/// Curves that rise and cross, so that ASHA has something to decide.
+fn value(trial: TrialNumber, epoch: u64) -> f64 {
+    let spread = (trial.0 * 7919 % 13) as f64;
+    1.0 - (1.0 + spread / 13.0) / (1.0 + epoch as f64) - spread / 100.0
+}
+
+/// A world whose faults are a function of trial, attempt and epoch.
+struct Faulty<F>(F);
+
+impl<F: FnMut(u64, u32, u64) -> Option<Fault> + Send> World for Faulty<F> {
+    fn value(&self, assignment: &Assignment, epoch: u64) -> f64 {
+        value(assignment.trial, epoch)
+    }
+
+    fn epoch_time(&self, _: &Assignment) -> Duration {
+        EPOCH
+    }
+
+    fn fault(&mut self, assignment: &Assignment, epoch: u64) -> Option<Fault> {
+        (self.0)(assignment.trial.0, assignment.attempt.0, epoch)
+    }
+}
+
+/// A study that outlives its controllers.
+struct Night {
+    store: TestStore,
+    config: StudyConfig,
+    work: Work,
+    disk: Disk,
+    slots: usize,
+    options: Options,
+    begin: Instant,
+}
+
+impl Night {
+    async fn new(trials: u64, slots: usize) -> Self {
+        let lr = Distribution::Float { low: 0.001, high: 1.0, scale: Scale::Log };
+        let config = StudyConfig {
+            space: SearchSpace(vec![Parameter { name: "optimizer.lr".to_owned(), distribution: lr, when: None }]),
+            direction: Direction::Maximize,
+            seed: 1,
+            sampler: SamplerKind::Random,
+            pruner: PrunerKind::Asha(Asha::default()),
+            max_trials: Some(trials),
+            max_step: Some(EPOCHS),
+            workers: 1,
+        };
+        let work = Work {
+            seed: 1,
+            recipe: Recipe { epochs: EPOCHS, ..Recipe::default() },
+            data: DataSource { spec: DataSpec::new("nowhere"), base: PathBuf::new(), seed: 1 },
+            metric: Metric::ValAccuracy,
+            checkpoints: PathBuf::from("nowhere"),
+        };
+        let store = TestStore::new(&config).await;
+        let begin = Instant::now();
+        Self { store, config, work, disk: Disk::default(), slots, options: Options::default(), begin }
+    }
+
+    fn simulated<W: World>(&self, world: W) -> Simulated<W> {
+        Simulated::new(world, self.disk.clone(), self.begin)
+    }
+
+    /// Leads the study with a new controller; an event may make it wish for something.
+    async fn run<E: Executor>(
+        &self,
+        executor: &mut E,
+        mut wish: impl FnMut(&Event) -> Option<Control> + Send,
+    ) -> Summary {
+        let mut study = self.study().await;
+        let (sender, mut control) = mpsc::unbounded_channel();
+        let slot = |index| Slot { index, device: DeviceName::Cpu { threads: 1 } };
+        let session = Session {
+            study: &mut study,
+            store: &self.store.store,
+            id: self.store.id,
+            work: &self.work,
+            slots: (0..self.slots).map(slot).collect(),
+            options: self.options.clone(),
+        };
+        let mut on_event = |event: &Event| {
+            if let Some(control) = wish(event) {
+                sender.send(control).unwrap();
+            }
+        };
+        run(session, executor, &mut control, &mut on_event).await.unwrap()
+    }
+
+    async fn run_without_wishes<W: World>(&self, world: W) -> Summary {
+        let mut executor = self.simulated(world);
+        let summary = self.run(&mut executor, |_| None).await;
+        assert_eq!(executor.double_assignments(), 0);
+        summary
+    }
+
+    /// The study as its log tells it.
+    async fn study(&self) -> Study {
+        let mut study = Study::new(self.config.clone()).unwrap();
+        for event in self.events().await {
+            study.tell(&event).unwrap_or_else(|error| panic!("{error} at {event:?}"));
+        }
+        study
+    }
+
+    async fn events(&self) -> Vec<Event> {
+        self.store.store.events(self.store.id, None).await.unwrap().into_iter().map(|(_, event)| event).collect()
+    }
+
+    /// What must hold whenever a run has ended: told by [`Study::tell`], which also checks attempts and steps.
+    async fn check(&self) -> Study {
+        let study = self.study().await;
+        for trial in study.trials() {
+            assert_ne!(trial.state, TrialState::Running, "trial {}", trial.number);
+            for report in &trial.curve {
+                assert_eq!(report.value, Some(value(trial.number, report.step)), "trial {}", trial.number);
+            }
+            if trial.state == TrialState::Complete {
+                assert_eq!((trial.step(), trial.value), (EPOCHS, Some(value(trial.number, EPOCHS))));
+            }
+        }
+        study
+    }
+}
+
+/// A log for one study.
+struct TestStore {
+    store: Store,
+    id: StudyId,
+}
+
+impl TestStore {
+    async fn new(_config: &StudyConfig) -> Self {
+        Self { store: Store::default(), id: StudyId(1) }
+    }
+}
+
+fn never(_: u64, _: u32, _: u64) -> Option<Fault> {
+    None
+}
+
+fn states(study: &Study) -> Vec<TrialState> {
+    study.trials().iter().map(|trial| trial.state).collect()
+}
+
+/// Polls a future so often and then drops it, as a kill would.
+async fn killed_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_study_runs_until_its_search_is_done() {
+    let night = Night::new(20, 3).await;
+    let summary = night.run_without_wishes(Faulty(never)).await;
+    assert_eq!(summary.ending, Ending::Done);
+    let study = night.check().await;
+    assert_eq!(summary.states.values().sum::<usize>(), 20);
+    assert!(states(&study).contains(&TrialState::Complete) && states(&study).contains(&TrialState::Paused));
+    assert!(matches!(night.events().await.first(), Some(Event::Opened { .. })));
+    assert!(matches!(night.events().await.last(), Some(Event::Closed { .. })));
+}
+
+#[tokio::test]
+async fn a_finished_study_starts_no_worker() {
+    let night = Night::new(4, 2).await;
+    night.run_without_wishes(Faulty(never)).await;
+    let mut nothing = Local::with_program("/no/such/program", []);
+    assert_eq!(night.run(&mut nothing, |_| None).await.ending, Ending::Done);
+}
+
+#[tokio::test]
+async fn a_study_survives_every_fault_of_a_worker() {
+    for fault in Fault::ALL {
+        for at in [1, 2, 3, EPOCHS] {
+            let mut night = Night::new(6, 2).await;
+            night.config.pruner = PrunerKind::None;
+            let once = Faulty(|trial, attempt, epoch| ((trial, attempt, epoch) == (1, 1, at)).then_some(fault));
+            assert_eq!(night.run_without_wishes(once).await.ending, Ending::Done, "{fault:?} at epoch {at}");
+            let study = night.check().await;
+            let is_failure = matches!(fault, Fault::Diverges | Fault::Panics);
+            let expected = if is_failure { TrialState::Failed } else { TrialState::Complete };
+            assert_eq!(study.trials()[1].state, expected, "{fault:?} at epoch {at}");
+            let fenced = night.events().await.iter().any(|event| matches!(event, Event::Fenced { .. }));
+            assert_eq!(fenced, fault == Fault::SpeaksAsOlder);
+            let requeued = night.events().await.iter().any(|event| matches!(event, Event::Requeued { .. }));
+            assert_eq!(requeued, !is_failure && !fenced, "{fault:?} at epoch {at}");
+            assert!(study.trials().iter().all(|trial| trial.number.0 == 1 || trial.state == TrialState::Complete));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trial_that_takes_its_workers_along_fails_and_the_others_do_not() {
+    for (fault, cause) in [
+        (Fault::DiesBeforeCheckpoint, FailureCause::Crashed),
+        (Fault::OutOfMemory, FailureCause::OutOfMemory),
+        (Fault::Garbage, FailureCause::Crashed),
+    ] {
+        let night = Night::new(5, 2).await;
+        let always = Faulty(|trial, _, _| (trial == 1).then_some(fault));
+        assert_eq!(night.run_without_wishes(always).await.ending, Ending::Done);
+        let study = night.check().await;
+        let failure = study.trials()[1].failure.clone();
+        // After garbage the checkpoint is there, so its epoch is told to the next worker's controller.
+        if fault != Fault::Garbage {
+            assert_eq!(study.trials()[1].attempt, Attempt(5), "{fault:?}");
+        }
+        assert_eq!(failure.map(|failure| failure.cause), Some(cause), "{fault:?}");
+        assert_eq!(states(&study).iter().filter(|state| **state == TrialState::Failed).count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn ten_equal_failures_end_the_run_and_not_the_study() {
+    let night = Night::new(50, 2).await;
+    let summary = night.run_without_wishes(Faulty(|_, _, _| Some(Fault::Panics))).await;
+    let Ending::Failing { times: 10, message } = &summary.ending else { panic!("{:?}", summary.ending) };
+    assert!(message.contains("out of bounds"));
+    assert!(night.check().await.trials().len() <= 12);
+    assert_eq!(night.run_without_wishes(Faulty(never)).await.ending, Ending::Done);
+}
+
+#[tokio::test]
+async fn diverged_trials_are_data_however_many_there_are() {
+    let night = Night::new(30, 2).await;
+    assert_eq!(night.run_without_wishes(Faulty(|_, _, _| Some(Fault::Diverges))).await.ending, Ending::Done);
+    assert!(states(&night.check().await).iter().all(|state| *state == TrialState::Failed));
+}
+
+#[tokio::test]
+async fn a_trial_that_takes_too_long_is_timed_out() {
+    let mut night = Night::new(3, 1).await;
+    night.options.trial_limit = Some(EPOCH * 3 / 2);
+    night.config.pruner = PrunerKind::None;
+    night.run_without_wishes(Faulty(never)).await;
+    for trial in night.check().await.trials() {
+        assert_eq!(trial.failure.as_ref().map(|failure| failure.cause), Some(FailureCause::TimedOut));
+        assert_eq!(trial.step(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_is_kept_and_the_study_goes_on_the_next_night() {
+    let mut night = Night::new(30, 4).await;
+    let length = EPOCH * 5 + EPOCH / 3;
+    night.options.deadline = Some(night.begin + length);
+    let mut executor = night.simulated(Faulty(never));
+    let summary = night.run(&mut executor, |_| None).await;
+    assert_eq!(summary.ending, Ending::Deadline);
+    assert_eq!(executor.now(), night.begin + length);
+    let interrupted = |trial: &&Trial| trial.pause == Some(PauseReason::Interrupted);
+    assert_eq!(night.check().await.trials().iter().filter(interrupted).count(), 4);
+    night.options.deadline = None;
+    assert_eq!(night.run_without_wishes(Faulty(never)).await.ending, Ending::Done);
+    assert_eq!(night.check().await.trials().iter().filter(interrupted).count(), 0);
+}
+
+#[tokio::test]
+async fn a_deadline_that_has_passed_starts_nothing() {
+    let mut night = Night::new(30, 4).await;
+    night.options.deadline = Some(night.begin);
+    assert_eq!(night.run_without_wishes(Faulty(never)).await.ending, Ending::Deadline);
+    assert!(night.check().await.trials().is_empty());
+}
+
+#[tokio::test]
+async fn an_interrupted_study_keeps_its_trials() {
+    for (control, ending) in [(Control::Interrupt, Ending::Interrupted), (Control::Abort, Ending::Aborted)] {
+        let night = Night::new(10, 3).await;
+        let mut reports = 0;
+        let wish = |event: &Event| {
+            reports += usize::from(matches!(event, Event::Reported { .. }));
+            (reports == 7 && matches!(event, Event::Reported { .. })).then_some(control)
+        };
+        let mut executor = night.simulated(Faulty(never));
+        assert_eq!(night.run(&mut executor, wish).await.ending, ending);
+        let study = night.check().await;
+        assert!(study.trials().iter().any(|trial| trial.pause == Some(PauseReason::Interrupted)));
+        assert_eq!(night.run_without_wishes(Faulty(never)).await.ending, Ending::Done);
+        night.check().await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_is_not_waited_for_when_the_run_ends() {
+    let mut night = Night::new(2, 2).await;
+    night.options.deadline = Some(night.begin + EPOCH * 3);
+    let mut executor = night.simulated(Faulty(|trial, _, _| (trial == 0).then_some(Fault::Hangs)));
+    assert_eq!(night.run(&mut executor, |_| None).await.ending, Ending::Deadline);
+    assert!(executor.now() <= night.begin + EPOCH * 3 + night.options.grace);
+    night.check().await;
+}
+
+#[tokio::test]
+async fn a_machine_where_no_worker_starts_is_told_so() {
+    let mut night = Night::new(10, 2).await;
+    night.options.max_deaths = 2;
+    let stranger = r#"echo '{"message":"hello","protocol":99,"version":"9.9","pid":1,"device":"cpu"}'; sleep 100"#;
+    for mut workers in [
+        Local::with_program("/no/such/program", []),
+        Local::with_program("/bin/sh", ["-c".into(), "echo no driver >&2; exit 3".into()]),
+        Local::with_program("/bin/sh", ["-c".into(), stranger.into()]),
+    ] {
+        let ending = night.run(&mut workers, |_| None).await.ending;
+        assert!(matches!(ending, Ending::NoWorkers { .. }), "{ending:?}");
+    }
+    assert!(night.check().await.trials().is_empty());
+}
+
+#[tokio::test]
+async fn the_controller_can_be_killed_at_every_moment() {
+    let mut moments = BTreeSet::new();
+    for polls in 1.. {
+        let night = Night::new(5, 2).await;
+        let mut executor = night.simulated(Faulty(never));
+        let is_over = killed_after(polls, night.run(&mut executor, |_| None)).await.is_some();
+        let before = night.events().await;
+        moments.insert(before.len());
+        // All workers died with it.
+        night.run_without_wishes(Faulty(never)).await;
+        let study = night.check().await;
+        assert_eq!(night.events().await[..before.len()], before);
+        assert_eq!(study.trials().len(), 5);
+        let is_resumed = |state: TrialState| matches!(state, TrialState::Complete | TrialState::Paused);
+        assert!(states(&study).into_iter().all(is_resumed), "killed at poll {polls}: {:?}", states(&study));
+        assert!(study.trials().iter().all(|trial| trial.pause != Some(PauseReason::Interrupted)));
+        if is_over {
+            break;
+        }
+    }
+    assert!(moments.len() > 30, "{moments:?}");
+}
+
+#[tokio::test]
+async fn a_trial_that_kills_its_controller_every_time_is_lost() {
+    let night = Night::new(1, 1).await;
+    let mut runs = 0;
+    loop {
+        let mut executor = night.simulated(Faulty(never));
+        let is_handed_out = AtomicBool::new(false);
+        let wish = |event: &Event| {
+            let is_it = matches!(event, Event::Started { .. } | Event::Resumed { .. });
+            is_handed_out.fetch_or(is_it, Ordering::Relaxed);
+            None
+        };
+        let mut run = pin!(night.run(&mut executor, wish));
+        let summary = poll_fn(|context| match run.as_mut().poll(context) {
+            Poll::Ready(summary) => Poll::Ready(Some(summary)),
+            Poll::Pending if is_handed_out.load(Ordering::Relaxed) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        if summary.await.is_some() {
+            break;
+        }
+        runs += 1;
+    }
+    assert_eq!(states(&night.check().await), [TrialState::Lost]);
+    assert_eq!(runs, 5);
+}
+
+#[tokio::test]
+async fn random_nights_lose_nothing() {
+    for seed in 0..40 {
+        let mut night = Night::new(12, 3).await;
+        let mut restarts = 0;
+        loop {
+            let mut faults = ChaCha8Rng::seed_from_u64(1000 * seed + restarts);
+            let world = Faulty(move |_, _, _| {
+                faults.random_bool(0.1).then(|| Fault::ALL[faults.random_range(0..Fault::ALL.len())])
+            });
+            let mut luck = ChaCha8Rng::seed_from_u64(77 + 1000 * seed + restarts);
+            night.options.deadline = Some(night.begin + EPOCH * luck.random_range(1..60));
+            let mut executor = night.simulated(world);
+            let polls = luck.random_range(1..2000);
+            let summary = killed_after(polls, night.run(&mut executor, |_| None)).await;
+            assert_eq!(executor.double_assignments(), 0);
+            restarts += 1;
+            if let Some(summary) = summary {
+                let study = night.check().await;
+                let late = executor.now().saturating_duration_since(night.options.deadline.unwrap());
+                assert!(late <= night.options.grace, "seed {seed}: {late:?} after the deadline");
+                if summary.ending == Ending::Done {
+                    let states = states(&study);
+                    assert_eq!(states.len(), 12);
+                    assert!(states.iter().all(|state| state.is_finished() || *state == TrialState::Paused));
+                    break;
+                }
+            }
+            assert!(restarts < 200, "seed {seed} does not end");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! A machine that is not there: workers that train in no time on a virtual clock, and die when they are told to. The
+//! same seed of faults gives the same night.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nightsweep_search::{FailureCause, TrialNumber, Verdict};
+
+use crate::executor::{Executor, LaunchError, News, WorkerId};
+use crate::protocol::{self, Assignment, FromWorker, Outcome, ToWorker};
+use crate::slots::Slot;
+
+/// From start to hello.
+const START_UP: Duration = Duration::from_secs(3);
+
+/// How virtual trials go.
+pub trait World: Send {
+    /// The trial's metric after an epoch, from 1.
+    fn value(&self, assignment: &Assignment, epoch: u64) -> f64;
+
+    /// How long an epoch takes.
+    fn epoch_time(&self, assignment: &Assignment) -> Duration;
+
+    /// What goes wrong at the end of an epoch.
+    fn fault(&mut self, assignment: &Assignment, epoch: u64) -> Option<Fault>;
+}
+
+/// What can go wrong with a virtual worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Dies before the checkpoint of the epoch is written.
+    DiesBeforeCheckpoint,
+    /// Dies after the checkpoint and before the report.
+    DiesBeforeReport,
+    /// Dies right after the report, without waiting for the verdict.
+    DiesAfterReport,
+    /// Is killed by the kernel, whose memory is full.
+    OutOfMemory,
+    /// Dies in the middle of a line.
+    HalfALine,
+    /// Says something that is no message.
+    Garbage,
+    /// Says nothing any more and does not end.
+    Hangs,
+    /// Speaks as the attempt before it, then trains on.
+    SpeaksAsOlder,
+    /// Leaves out an epoch.
+    SkipsAnEpoch,
+    /// The checkpoint and the one before it are lost.
+    LosesCheckpoints,
+    /// The loss is no number.
+    Diverges,
+    /// The trial panics.
+    Panics,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::DiesBeforeCheckpoint,
+        Self::DiesBeforeReport,
+        Self::DiesAfterReport,
+        Self::OutOfMemory,
+        Self::HalfALine,
+        Self::Garbage,
+        Self::Hangs,
+        Self::SpeaksAsOlder,
+        Self::SkipsAnEpoch,
+        Self::LosesCheckpoints,
+        Self::Diverges,
+        Self::Panics,
+    ];
+}
+
+/// Checkpoints on a virtual disk, which outlives the machine's controller.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    epochs: Arc<Mutex<BTreeMap<TrialNumber, u64>>>,
+}
+
+impl Disk {
+    /// Epochs in each trial's checkpoint.
+    pub fn epochs(&self) -> MutexGuard<'_, BTreeMap<TrialNumber, u64>> {
+        self.epochs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A virtual machine.
+pub struct Simulated<W> {
+    world: W,
+    disk: Disk,
+    begin: Instant,
+    clock: Duration,
+    workers: BTreeMap<WorkerId, Worker>,
+    /// What will happen, by time and order.
+    agenda: BTreeMap<(Duration, u64), Happening>,
+    happenings: u64,
+    trained: Duration,
+    double_assignments: u32,
+}
+
+#[derive(Debug)]
+enum Worker {
+    Idle,
+    Training(Training),
+    Hung,
+}
+
+#[derive(Debug)]
+struct Training {
+    assignment: Assignment,
+    /// Epochs done.
+    epoch: u64,
+    /// Epochs that the controller has heard of.
+    reported: u64,
+    is_interrupted: bool,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Ready(WorkerId),
+    /// The epoch of the attempt is done, or its report due.
+    Turn(WorkerId, Assignment),
+    Tell(News),
+}
+
+impl<W: World> Simulated<W> {
+    /// A machine without workers, whose clock starts at `begin`.
+    pub fn new(world: W, disk: Disk, begin: Instant) -> Self {
+        Self {
+            world,
+            disk,
+            begin,
+            clock: Duration::ZERO,
+            workers: BTreeMap::new(),
+            agenda: BTreeMap::new(),
+            happenings: 0,
+            trained: Duration::ZERO,
+            double_assignments: 0,
+        }
+    }
+
+    /// Time that all workers together spent in training.
+    pub fn trained(&self) -> Duration {
+        self.trained
+    }
+
+    /// How often a trial was given to a worker while another one still trained it.
+    pub fn double_assignments(&self) -> u32 {
+        self.double_assignments
+    }
+
+    fn plan(&mut self, after: Duration, happening: Happening) {
+        self.happenings += 1;
+        self.agenda.insert((self.clock + after, self.happenings), happening);
+    }
+
+    fn say(&mut self, worker: WorkerId, message: &FromWorker) {
+        let line = protocol::to_line(message).trim_end().to_owned();
+        self.plan(Duration::ZERO, Happening::Tell(News::Line { worker, line }));
+    }
+
+    fn die(&mut self, worker: WorkerId, message: &str, is_out_of_memory: bool) {
+        if self.workers.remove(&worker).is_some() {
+            let message = message.to_owned();
+            self.plan(Duration::ZERO, Happening::Tell(News::Gone { worker, message, is_out_of_memory }));
+        }
+    }
+
+    fn end(&mut self, worker: WorkerId, outcome: Outcome) {
+        let Some(Worker::Training(training)) = self.workers.insert(worker, Worker::Idle) else { return };
+        let Assignment { trial, attempt, .. } = training.assignment;
+        self.say(worker, &FromWorker::Ended { trial, attempt, outcome });
+    }
+
+    /// Trains the next epoch, unless there is one to report again, or the trial is at its end.
+    fn go_on(&mut self, worker: WorkerId) {
+        let Some(Worker::Training(training)) = self.workers.get(&worker) else { return };
+        let Training { assignment, epoch, reported, is_interrupted } = training;
+        let is_done = *reported == *epoch && *epoch >= assignment.recipe.epochs;
+        let wait = if reported < epoch { Duration::ZERO } else { self.world.epoch_time(assignment) };
+        if is_done {
+            let (value, epoch) = (self.world.value(assignment, *epoch), *epoch);
+            self.end(worker, Outcome::Completed { value, epoch });
+        } else if *is_interrupted && reported == epoch {
+            self.end(worker, Outcome::Interrupted);
+        } else {
+            let assignment = assignment.clone();
+            self.trained += wait;
+            self.plan(wait, Happening::Turn(worker, assignment));
+        }
+    }
+
+    fn turn(&mut self, worker: WorkerId, assignment: &Assignment) {
+        let Some(Worker::Training(training)) = self.workers.get_mut(&worker) else { return };
+        if training.assignment != *assignment {
+            return;
+        }
+        let trial = assignment.trial;
+        if training.reported < training.epoch {
+            // A checkpoint knows more than the log.
+            let step = training.reported + 1;
+            return self.report(worker, step);
+        }
+        let step = training.epoch + 1;
+        let fault = self.world.fault(assignment, step);
+        if fault != Some(Fault::DiesBeforeCheckpoint) {
+            training.epoch = step;
+            self.disk.epochs().insert(trial, step);
+        }
+        let attempt = assignment.attempt;
+        match fault {
+            None => self.report(worker, step),
+            Some(Fault::DiesBeforeCheckpoint | Fault::DiesBeforeReport) => self.die(worker, "it was killed", false),
+            Some(Fault::DiesAfterReport) => {
+                self.report(worker, step);
+                self.die(worker, "it was killed", false);
+            }
+            Some(Fault::OutOfMemory) => self.die(worker, "it was killed", true),
+            Some(Fault::HalfALine) => {
+                self.garble(worker, r#"{"message":"report","trial":"#);
+                self.die(worker, "it was killed", false);
+            }
+            Some(Fault::Garbage) => self.garble(worker, "\u{fffd}\u{0} Segmentation fault"),
+            Some(Fault::Hangs) => {
+                self.workers.insert(worker, Worker::Hung);
+            }
+            Some(Fault::SpeaksAsOlder) => {
+                let older = nightsweep_search::Attempt(attempt.0.saturating_sub(1));
+                self.say(worker, &FromWorker::Report { trial, attempt: older, step, metrics: BTreeMap::new() });
+                self.report(worker, step);
+            }
+            Some(Fault::SkipsAnEpoch) => self.report(worker, step + 1),
+            Some(Fault::LosesCheckpoints) => {
+                self.disk.epochs().remove(&trial);
+                self.die(worker, "it was killed", false);
+            }
+            Some(Fault::Diverges) => {
+                let message = "the loss was NaN".to_owned();
+                self.end(worker, Outcome::Failed { cause: FailureCause::Diverged, message });
+            }
+            Some(Fault::Panics) => {
+                let message = format!("index {} out of bounds", trial);
+                self.end(worker, Outcome::Failed { cause: FailureCause::Crashed, message });
+                self.die(worker, "it exited with status 1", false);
+            }
+        }
+    }
+
+    fn report(&mut self, worker: WorkerId, step: u64) {
+        let Some(Worker::Training(Training { assignment, .. })) = self.workers.get(&worker) else { return };
+        let Assignment { trial, attempt, metric, .. } = *assignment;
+        let metrics = BTreeMap::from([(metric.name().to_owned(), self.world.value(assignment, step))]);
+        self.say(worker, &FromWorker::Report { trial, attempt, step, metrics });
+    }
+
+    fn garble(&mut self, worker: WorkerId, line: &str) {
+        self.plan(Duration::ZERO, Happening::Tell(News::Line { worker, line: line.to_owned() }));
+    }
+
+    fn happen(&mut self, happening: Happening) -> Option<News> {
+        match happening {
+            Happening::Tell(news) => return Some(news),
+            Happening::Turn(worker, assignment) => self.turn(worker, &assignment),
+            Happening::Ready(worker) => {
+                if self.workers.contains_key(&worker) {
+                    let (version, pid) = ("simulated".to_owned(), worker.0 as u32);
+                    let device = "simulated".to_owned();
+                    self.say(worker, &FromWorker::Hello { protocol: protocol::VERSION, version, pid, device });
+                }
+            }
+        }
+        None
+    }
+}
+
+impl<W: World> Executor for Simulated<W> {
+    fn now(&self) -> Instant {
+        self.begin + self.clock
+    }
+
+    async fn next(&mut self, until: Instant) -> Option<News> {
+        // A place where a test can end the controller.
+        tokio::task::yield_now().await;
+        let until = until.saturating_duration_since(self.begin).max(self.clock);
+        while let Some(entry) = self.agenda.first_entry()
+            && entry.key().0 <= until
+        {
+            let ((time, _), happening) = entry.remove_entry();
+            self.clock = self.clock.max(time);
+            if let Some(news) = self.happen(happening) {
+                return Some(news);
+            }
+        }
+        self.clock = until;
+        None
+    }
+
+    fn launch(&mut self, worker: WorkerId, _slot: &Slot) -> Result<(), LaunchError> {
+        self.workers.insert(worker, Worker::Idle);
+        self.plan(START_UP, Happening::Ready(worker));
+        Ok(())
+    }
+
+    fn send(&mut self, worker: WorkerId, message: &ToWorker) {
+        match message {
+            ToWorker::Assign(assignment) => {
+                let trial = assignment.trial;
+                let is_held = |worker: &Worker| match worker {
+                    Worker::Training(training) => training.assignment.trial == trial,
+                    Worker::Idle | Worker::Hung => false,
+                };
+                self.double_assignments += u32::from(self.workers.values().any(is_held));
+                let Some(state) = self.workers.get_mut(&worker) else { return };
+                let epoch = self.disk.epochs().get(&trial).copied().unwrap_or(0);
+                let (assignment, reported) = (Assignment::clone(assignment), assignment.reported.min(epoch));
+                *state = Worker::Training(Training { assignment, epoch, reported, is_interrupted: false });
+                self.go_on(worker);
+            }
+            ToWorker::Verdict { trial, attempt, step, verdict } => {
+                let Some(Worker::Training(training)) = self.workers.get_mut(&worker) else { return };
+                let Training { assignment, reported, .. } = training;
+                if (assignment.trial, assignment.attempt) != (*trial, *attempt) || *step != *reported + 1 {
+                    return;
+                }
+                *reported = *step;
+                match verdict {
+                    Verdict::Continue => self.go_on(worker),
+                    Verdict::Pause => self.end(worker, Outcome::Paused),
+                    Verdict::Stop => self.end(worker, Outcome::Stopped),
+                }
+            }
+            ToWorker::Interrupt => {
+                let Some(Worker::Training(training)) = self.workers.get_mut(&worker) else { return };
+                training.is_interrupted = true;
+                if training.reported == training.epoch {
+                    self.end(worker, Outcome::Interrupted);
+                }
+            }
+            ToWorker::Quit => self.die(worker, "it exited with status 0", false),
+        }
+    }
+
+    fn kill(&mut self, worker: WorkerId) {
+        self.die(worker, "it was killed (signal 9)", false);
+    }
+}
