@@ -1,1 +1,30 @@
-//! x
+//! The event log of studies and the tables that serve the pages, in one SQLite file.
+//!
+//! The log is the truth: [`Store::append`] writes an event and updates the tables in one transaction, and
+//! [`Store::rebuild`] makes the tables again from the log alone.
+
+mod board;
+mod derive;
+mod details;
+mod events;
+mod filter;
+mod history;
+mod lock;
+mod open;
+mod studies;
+mod summary;
+#[cfg(test)]
+mod testing;
+mod trials;
+mod words;
+
+pub use board::{Board, BoardQuery, Sort};
+pub use details::{Assignment, Level, LogLine};
+pub use events::{AppendError, Entry, Seq};
+pub use filter::{Filter, FilterError};
+pub use history::{Point, Report};
+pub use lock::{LockError, StudyLock};
+pub use open::{OpenError, QueryError, Store, WriteError};
+pub use studies::{CreateError, NewStudy, StudyId, StudyRow};
+pub use summary::{Controller, StateCounts, Summary};
+pub use trials::TrialRow;

@@ -1,0 +1,130 @@
+//! A trial as the pages show it.
+
+use nightsweep_search::{FailureCause, Params, PauseReason, TrialNumber, TrialState};
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::open::{QueryError, Store};
+use crate::studies::StudyId;
+use crate::words::{from_json, from_word, signed, unsigned};
+
+/// The columns of [`TrialRow`] from `trials t`, `ranks r` and `assignments a`.
+pub(crate) const COLUMNS: &str = "t.number, t.state, t.params, t.why, t.attempt, t.steps, t.value, t.last_value, \
+    t.best_value, t.best_step, t.started_at, t.finished_at, t.active_ms, t.running_since, t.pause, t.cause, \
+    t.message, r.rank, a.slot, a.device, a.pid \
+    FROM trials t \
+    LEFT JOIN ranks r ON r.number = t.number \
+    LEFT JOIN assignments a ON a.study = t.study AND a.trial = t.number AND a.attempt = t.attempt ";
+
+/// Ranks of the study bound first. The index `trials_by_rank` is in this order already.
+pub(crate) const RANKS: &str = "WITH ranks AS MATERIALIZED (\
+    SELECT number, rank() OVER (ORDER BY standing, loss) AS rank \
+    FROM trials INDEXED BY trials_by_rank WHERE study = ";
+
+/// One trial and where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrialRow {
+    /// Place in the order of creation.
+    pub number: TrialNumber,
+    /// Where it stands.
+    pub state: TrialState,
+    /// From 1, equal for equal values: complete trials first, then by their latest value those that are not.
+    pub rank: Option<u64>,
+    /// The final metric, once the trial is complete or pruned.
+    pub value: Option<f64>,
+    /// The metric of the latest report.
+    pub last_value: Option<f64>,
+    /// The best metric of any report.
+    pub best_value: Option<f64>,
+    /// Which report had it.
+    pub best_step: Option<u64>,
+    /// Steps reported.
+    pub steps: u64,
+    /// How often it was handed to a worker.
+    pub attempt: u32,
+    /// What it tries.
+    pub params: Params,
+    /// What the sampler said of its choice.
+    pub why: String,
+    /// Milliseconds since 1970.
+    pub started_at_ms: i64,
+    /// Milliseconds since 1970, once it is finished.
+    pub finished_at_ms: Option<i64>,
+    /// Time under a worker, without the attempt that runs.
+    pub active_ms: u64,
+    /// When the attempt that runs began, in milliseconds since 1970.
+    pub running_since_ms: Option<i64>,
+    /// Why it is paused.
+    pub pause: Option<PauseReason>,
+    /// Why it failed.
+    pub cause: Option<FailureCause>,
+    /// What is to say of its failure, or of its return to the queue.
+    pub message: Option<String>,
+    /// Where its latest attempt runs or ran.
+    pub slot: Option<String>,
+    /// What that slot computes on.
+    pub device: Option<String>,
+    /// The worker process of that attempt.
+    pub pid: Option<u32>,
+}
+
+impl TrialRow {
+    /// The final value, or the latest as long as there is none.
+    pub fn shown_value(&self) -> Option<f64> {
+        self.value.or(self.last_value)
+    }
+
+    /// Time under a worker until now.
+    pub fn active_ms_at(&self, now_ms: i64) -> u64 {
+        self.active_ms + self.running_since_ms.map_or(0, |since| unsigned(now_ms - since))
+    }
+
+    pub(crate) fn read(row: &SqliteRow) -> Result<Self, QueryError> {
+        Ok(Self {
+            number: TrialNumber(unsigned(row.try_get("number")?)),
+            state: from_word(row.try_get("state")?)?,
+            rank: row.try_get::<Option<i64>, _>("rank")?.map(unsigned),
+            value: row.try_get("value")?,
+            last_value: row.try_get("last_value")?,
+            best_value: row.try_get("best_value")?,
+            best_step: row.try_get::<Option<i64>, _>("best_step")?.map(unsigned),
+            steps: unsigned(row.try_get("steps")?),
+            attempt: row.try_get("attempt")?,
+            params: from_json(row.try_get("params")?)?,
+            why: row.try_get("why")?,
+            started_at_ms: row.try_get("started_at")?,
+            finished_at_ms: row.try_get("finished_at")?,
+            active_ms: unsigned(row.try_get("active_ms")?),
+            running_since_ms: row.try_get("running_since")?,
+            pause: row.try_get::<Option<String>, _>("pause")?.map(from_word).transpose()?,
+            cause: row.try_get::<Option<String>, _>("cause")?.map(from_word).transpose()?,
+            message: row.try_get("message")?,
+            slot: row.try_get("slot")?,
+            device: row.try_get("device")?,
+            pid: row.try_get("pid")?,
+        })
+    }
+}
+
+impl Store {
+    /// The trial of that number, if there is one.
+    pub async fn trial(&self, study: StudyId, number: TrialNumber) -> Result<Option<TrialRow>, QueryError> {
+        let mut query = sqlx::QueryBuilder::new(RANKS);
+        query.push_bind(study.0).push(" AND standing IS NOT NULL) SELECT ").push(COLUMNS);
+        query.push("WHERE t.study = ").push_bind(study.0).push(" AND t.number = ").push_bind(signed(number.0));
+        let row = query.build().fetch_optional(&self.reader).await?;
+        row.map(|row| TrialRow::read(&row)).transpose()
+    }
+
+    /// The best complete trial, or the best so far as long as none is.
+    pub async fn best_trial(&self, study: StudyId) -> Result<Option<TrialRow>, QueryError> {
+        let query = sqlx::query_scalar::<_, i64>(
+            "SELECT number FROM trials WHERE study = ? AND standing IS NOT NULL ORDER BY standing, loss, number LIMIT 1",
+        );
+        match query.bind(study.0).fetch_optional(&self.reader).await? {
+            Some(number) => self.trial(study, TrialNumber(unsigned(number))).await,
+            None => Ok(None),
+        }
+    }
+}
