@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use nightsweep_search::{
     Attempt, Event, FailureCause, PauseReason, Study, Suggestion, TellError, TrialNumber, TrialState, Verdict,
 };
-use nightsweep_store::{Store, StoreError, StudyId};
+use nightsweep_store::{AppendError, Level, QueryError, Seq, Store, StudyId, WriteError};
 use nightsweep_trainer::{Metric, Recipe, TrialSeed};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -28,7 +28,7 @@ use self::seat::{Job, Life, Seat, Why, back_off};
 use crate::bind::bind;
 use crate::executor::{Executor, News, WorkerId};
 use crate::plan::Plan;
-use crate::protocol::{self, Assignment, DataSource, FromWorker, LogLevel, Outcome, ToWorker};
+use crate::protocol::{self, Assignment, DataSource, FromWorker, Outcome, ToWorker};
 use crate::slots::Slot;
 use crate::worker::{chain, speaks_of_memory};
 
@@ -159,9 +159,15 @@ pub struct Summary {
 /// Why a run cannot go on. Its workers are killed; the log is whole.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The log cannot be written or read.
-    #[error("could not keep the study's log")]
-    Store(#[from] StoreError),
+    /// The log cannot be written.
+    #[error("could not write the study's log")]
+    Append(#[from] AppendError),
+    /// The log cannot be read.
+    #[error("could not read the study's log")]
+    Query(#[from] QueryError),
+    /// What goes beside the log cannot be written.
+    #[error("could not write to the study's store")]
+    Write(#[from] WriteError),
     /// The log contradicts itself.
     #[error("the study's log does not fit its search")]
     Tell(#[from] TellError),
@@ -277,8 +283,8 @@ impl<E: Executor> Controller<'_, E> {
 
     /// Takes the study up: no trial is running yet, whatever the log says.
     async fn open(&mut self) -> Result<(), RunError> {
-        for (_, event) in self.store.events(self.id, None).await? {
-            self.book.hear(&event);
+        for entry in self.store.events(self.id, Seq::START).await? {
+            self.book.hear(&entry.event);
         }
         self.book.forgive();
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -393,11 +399,14 @@ impl<E: Executor> Controller<'_, E> {
                 return self.fail(Event::Failed { trial, attempt, cause: FailureCause::Invalid, message }).await;
             }
         };
-        let device = self.seats[place].slot.device.to_string();
-        self.store.record_assignment(self.id, trial, attempt, &device).await?;
-        if attempt == Attempt::FIRST {
-            let recipe = serde_json::to_value(&recipe).expect("a recipe has no maps with keys other than text");
-            self.store.set_recipe(self.id, trial, &recipe).await?;
+        let seat = &self.seats[place];
+        let (slot, device) = (seat.slot.index.to_string(), seat.slot.device.to_string());
+        let pid = seat.pid.expect("an idle worker has said hello");
+        self.store.record_assignment(self.id, trial, attempt, &slot, &device, pid).await?;
+        match toml::to_string(&recipe) {
+            Ok(text) => self.store.set_recipe(self.id, trial, &text).await?,
+            // It can be trained with all the same.
+            Err(error) => warn!(%trial, "trial {trial}: its recipe is no TOML: {error}"),
         }
         let assignment = Assignment {
             trial,
@@ -513,7 +522,7 @@ impl<E: Executor> Controller<'_, E> {
             News::Line { worker, line } => match protocol::parse(&line) {
                 Ok(message) => self.hear_worker(place, worker, message).await,
                 Err(error) => {
-                    self.note(place, LogLevel::Error, &error.to_string()).await?;
+                    self.note(place, Level::Error, &error.to_string()).await?;
                     self.kill(place, Why::Faulty(error.to_string()));
                     Ok(())
                 }
@@ -539,7 +548,7 @@ impl<E: Executor> Controller<'_, E> {
             }
             FromWorker::Hello { pid, device, .. } => {
                 info!(pid, "worker {pid} is ready on {device}");
-                self.seats[place].ready();
+                self.seats[place].ready(pid);
                 Ok(())
             }
             FromWorker::Heartbeat => Ok(()),
@@ -706,7 +715,7 @@ impl<E: Executor> Controller<'_, E> {
         if wait.is_zero() || matches!(self.phase, Phase::Ending { .. }) {
             return self.log(Event::Requeued { trial, attempt, message }).await;
         }
-        self.store.append_log(self.id, trial, attempt, LogLevel::Error.name(), &message).await?;
+        self.store.append_log(self.id, trial, attempt, Level::Error, &message).await?;
         self.requeues.push(Requeue { from: self.executor.now() + wait, trial, attempt, message });
         Ok(())
     }
@@ -766,17 +775,17 @@ impl<E: Executor> Controller<'_, E> {
         let Some(job) = self.seats[place].job_mut() else { return Ok(()) };
         job.lines += 1;
         match job.lines {
-            MAX_LINES => self.note(place, LogLevel::Warning, "further lines are left out").await,
-            lines if lines < MAX_LINES => self.note(place, LogLevel::Info, line).await,
+            MAX_LINES => self.note(place, Level::Warn, "further lines are left out").await,
+            lines if lines < MAX_LINES => self.note(place, Level::Info, line).await,
             _ => Ok(()),
         }
     }
 
     /// Something for people to read beside the trial that the worker there has.
-    async fn note(&mut self, place: usize, level: LogLevel, text: &str) -> Result<(), RunError> {
+    async fn note(&mut self, place: usize, level: Level, text: &str) -> Result<(), RunError> {
         match self.seats[place].job() {
             Some(Job { trial, attempt, .. }) => {
-                Ok(self.store.append_log(self.id, *trial, *attempt, level.name(), text).await?)
+                Ok(self.store.append_log(self.id, *trial, *attempt, level, text).await?)
             }
             None => {
                 warn!("a worker said: {text}");

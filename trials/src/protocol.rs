@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nightsweep_search::{Attempt, FailureCause, TrialNumber, Verdict};
+use nightsweep_store::Level;
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe, TrialSeed};
 use serde::de::DeserializeOwned;
@@ -106,7 +107,7 @@ pub enum FromWorker {
         /// Of the assignment.
         attempt: Attempt,
         /// How grave it is.
-        level: LogLevel,
+        level: Level,
         /// The text.
         text: String,
     },
@@ -119,29 +120,6 @@ pub enum FromWorker {
         /// How.
         outcome: Outcome,
     },
-}
-
-/// How grave a line of a trial's log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogLevel {
-    /// What a person may want to know.
-    Info,
-    /// What a person should know.
-    Warning,
-    /// What went wrong.
-    Error,
-}
-
-impl LogLevel {
-    /// The word for it in the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
 }
 
 /// How an assignment ended.

@@ -35,7 +35,7 @@ pub enum Fault {
     DiesBeforeReport,
     /// Dies right after the report, without waiting for the verdict.
     DiesAfterReport,
-    /// Is killed by the kernel, whose memory is full.
+    /// Is killed by the kernel, whose memory is full, before the checkpoint is written.
     OutOfMemory,
     /// Dies in the middle of a line.
     HalfALine,
@@ -205,7 +205,7 @@ impl<W: World> Simulated<W> {
         }
         let step = training.epoch + 1;
         let fault = self.world.fault(assignment, step);
-        if fault != Some(Fault::DiesBeforeCheckpoint) {
+        if !matches!(fault, Some(Fault::DiesBeforeCheckpoint | Fault::OutOfMemory)) {
             training.epoch = step;
             self.disk.epochs().insert(trial, step);
         }

@@ -16,11 +16,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nightsweep_search::{FailureCause, Verdict};
+use nightsweep_store::Level;
 use nightsweep_trainer::data::{self, Dataset};
 use nightsweep_trainer::{CheckpointFolder, DeviceName, EpochReport, FitError, Job, Next, Observer, fit};
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::protocol::{self, Assignment, DataSource, FromWorker, LogLevel, MAX_LINE_BYTES, Outcome, ToWorker};
+use crate::protocol::{self, Assignment, DataSource, FromWorker, MAX_LINE_BYTES, Outcome, ToWorker};
 
 /// How often a worker says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -179,7 +180,7 @@ impl Shelf {
             let loaded = data::load(&source.spec, &source.base, source.seed);
             let data = loaded.map_err(|error| failed(FailureCause::Invalid, &error))?;
             for notice in &data.notices {
-                observer.log(LogLevel::Info, notice.to_string());
+                observer.log(Level::Info, notice.to_string());
             }
             self.last = Some((source.clone(), data));
         }
@@ -198,7 +199,7 @@ struct Reporter<'a> {
 }
 
 impl Reporter<'_> {
-    fn log(&mut self, level: LogLevel, text: String) {
+    fn log(&mut self, level: Level, text: String) {
         let Assignment { trial, attempt, .. } = *self.assignment;
         self.line.say(&FromWorker::Log { trial, attempt, level, text });
     }

@@ -22,8 +22,8 @@ pub(super) struct Seat {
     pub deaths: u32,
     /// Workers that died before they were ready, since one was.
     pub failed_starts: u32,
-    /// Whether the worker has said hello.
-    pub is_ready: bool,
+    /// Process id of the worker, once it has said hello.
+    pub pid: Option<u32>,
     /// When the worker was last heard of.
     pub heard: Instant,
     pub last_words: VecDeque<String>,
@@ -76,7 +76,7 @@ impl Seat {
             life: Life::Absent { from: now },
             deaths: 0,
             failed_starts: 0,
-            is_ready: false,
+            pid: None,
             heard: now,
             last_words: VecDeque::new(),
         }
@@ -85,15 +85,15 @@ impl Seat {
     /// A worker is being started.
     pub fn start(&mut self, worker: WorkerId, now: Instant) {
         self.life = Life::Starting { worker };
-        self.is_ready = false;
+        self.pid = None;
         self.heard = now;
     }
 
     /// The worker said hello.
-    pub fn ready(&mut self) {
+    pub fn ready(&mut self, pid: u32) {
         if let Life::Starting { worker } = self.life {
             self.life = Life::Idle { worker };
-            self.is_ready = true;
+            self.pid = Some(pid);
             self.failed_starts = 0;
         }
     }
@@ -143,8 +143,8 @@ impl Seat {
     /// The worker is gone, and the slot free for another one, after a while; or for none, if that happens all the time.
     pub fn vacate(&mut self, now: Instant, max_failed_starts: u32) {
         self.deaths += 1;
-        self.failed_starts += u32::from(!self.is_ready);
-        let is_hopeless = !self.is_ready && self.failed_starts >= max_failed_starts;
+        self.failed_starts += u32::from(self.pid.is_none());
+        let is_hopeless = self.pid.is_none() && self.failed_starts >= max_failed_starts;
         self.life = if is_hopeless { Life::Retired } else { Life::Absent { from: now + back_off(self.deaths) } };
         self.last_words.clear();
     }
