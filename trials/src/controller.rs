@@ -340,11 +340,12 @@ impl<E: Executor> Controller<'_, E> {
                 Life::Dying { until, .. } if now >= *until => {
                     self.gone(place, "its worker does not die", false).await?;
                     self.seats[place].life = Life::Retired;
+                    self.give_up_without_workers("its worker does not die").await?;
                 }
                 _ => {}
             }
         }
-        self.give_up_without_workers("its worker does not die").await
+        Ok(())
     }
 
     /// Kills workers that have said nothing for too long. Only asked when nothing is left to be heard.
@@ -531,10 +532,7 @@ impl<E: Executor> Controller<'_, E> {
                 self.seats[place].overhear(line.clone());
                 self.note_aside(place, &line).await
             }
-            News::Gone { message, is_out_of_memory, .. } => {
-                self.gone(place, &message, is_out_of_memory).await?;
-                self.give_up_without_workers(&message).await
-            }
+            News::Gone { message, is_out_of_memory, .. } => self.gone(place, &message, is_out_of_memory).await,
         }
     }
 
@@ -680,8 +678,9 @@ impl<E: Executor> Controller<'_, E> {
         let last_words: String = seat.last_words.iter().map(|line| format!("\n{line}")).collect();
         seat.vacate(now, self.options.max_deaths);
         let Some(Job { trial, attempt, .. }) = job else {
-            warn!("a worker is gone: {message}{last_words}");
-            return Ok(());
+            let Why::Faulty(what) = why else { return Ok(()) };
+            warn!("{what}{last_words}");
+            return self.give_up_without_workers(&format!("{what}{last_words}")).await;
         };
         match why {
             Why::Closing => self.log(Event::Paused { trial, attempt, reason: PauseReason::Interrupted }).await,
