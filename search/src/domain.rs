@@ -58,11 +58,6 @@ impl Domain {
         &self.names[axis]
     }
 
-    /// Whether some parameter is active only under a choice of another.
-    pub(crate) fn is_conditional(&self) -> bool {
-        self.parents.iter().any(Option::is_some)
-    }
-
     /// Whether the axis is active, given the coordinates of those before it.
     pub(crate) fn is_active(&self, axis: usize, before: &[f64]) -> bool {
         match &self.parents[axis] {
@@ -107,9 +102,7 @@ impl Axis {
             Distribution::Float { low, high, scale } => {
                 Self::Real { low: *low, high: *high, log: *scale == Scale::Log }
             }
-            Distribution::Int { low, high, scale: Scale::Log } => {
-                Self::LogInt { low: *low as f64, high: *high as f64 }
-            }
+            Distribution::Int { low, high, scale: Scale::Log } => Self::LogInt { low: *low as f64, high: *high as f64 },
             Distribution::Int { low, high, scale } => {
                 let step = if let Scale::Step(step) = scale { *step } else { 1.0 };
                 let (low, high) = (*low as f64, *high as f64);
@@ -159,15 +152,14 @@ impl Axis {
             Self::Real { low, high, .. } if low == high => 0.5,
             Self::Real { .. } => at.clamp(0.0, 1.0),
             Self::Categorical { choices } => at.floor().clamp(0.0, choices.len() as f64 - 1.0),
-            Self::LogInt { low, high } => self.encode_number(
-                {
-                    let (start, span) = log_span(*low, *high);
-                    (start + at.clamp(0.0, 1.0) * span).exp().round().clamp(*low, *high)
-                },
-            ),
+            Self::LogInt { low, high } => self.encode_number({
+                let (start, span) = log_span(*low, *high);
+                (start + at.clamp(0.0, 1.0) * span).exp().round().clamp(*low, *high)
+            }),
+            // As `encode` has it, to the bit: points are compared.
             Self::Grid { .. } | Self::Ordinal { .. } => {
-                let (left, right) = self.cell(at.clamp(0.0, 1.0));
-                (left + right) / 2.0
+                let cells = self.cells().unwrap_or(1.0);
+                ((at * cells).floor().clamp(0.0, cells - 1.0) + 0.5) / cells
             }
         }
     }
@@ -188,7 +180,7 @@ impl Axis {
         }
     }
 
-    fn encode_number(&self, value: f64) -> f64 {
+    pub(crate) fn encode_number(&self, value: f64) -> f64 {
         match self {
             Self::Real { low, high, .. } if low == high => 0.5,
             Self::Real { low, high, log: false } => ((value - low) / (high - low)).clamp(0.0, 1.0),
@@ -219,9 +211,7 @@ impl Axis {
                 let (start, span) = log_span(*low, *high);
                 ParamValue::Int((start + at * span).exp().round().clamp(*low, *high) as i64)
             }
-            Self::Ordinal { choices } => {
-                choices[((at * choices.len() as f64) as usize).min(choices.len() - 1)].clone()
-            }
+            Self::Ordinal { choices } => choices[((at * choices.len() as f64) as usize).min(choices.len() - 1)].clone(),
             Self::Categorical { choices } => choices[(at as usize).min(choices.len() - 1)].clone(),
         }
     }

@@ -23,8 +23,8 @@ pub(crate) struct Observation {
     pub(crate) point: Point,
     /// `None` while nothing was reported.
     pub(crate) result: Option<(Stage, Loss)>,
-    /// Whether more is still to come: it runs, waits or is paused.
-    pub(crate) open: bool,
+    /// A worker has it: its result so far will soon be another.
+    pub(crate) running: bool,
 }
 
 type Rank = (Reverse<Stage>, Loss, usize);
@@ -43,7 +43,7 @@ impl History {
     pub(crate) fn add(&mut self, point: Point) -> usize {
         let at = self.observations.len();
         self.tried.insert(bits(&point));
-        self.observations.push(Observation { point, result: None, open: true });
+        self.observations.push(Observation { point, result: None, running: false });
         self.without_result.insert(at);
         at
     }
@@ -57,14 +57,18 @@ impl History {
         self.ranked.insert((Reverse(stage), loss, at));
     }
 
-    /// Nothing more is to come of the observation. Without a result it says nothing and is left aside.
-    pub(crate) fn close(&mut self, at: usize) {
-        self.observations[at].open = false;
-        self.without_result.remove(&at);
+    pub(crate) fn set_running(&mut self, at: usize, running: bool) {
+        self.observations[at].running = running;
     }
 
-    pub(crate) fn get(&self, at: usize) -> &Observation {
-        &self.observations[at]
+    /// Whether results at different epochs must be compared: some trial rests, or has ended, before its full training.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.ranked().any(|known| !known.running && matches!(known.result, Some((Stage::Step(_), _))))
+    }
+
+    /// Nothing more is to come of the observation. Without a result it says nothing and is left aside.
+    pub(crate) fn close(&mut self, at: usize) {
+        self.without_result.remove(&at);
     }
 
     /// How many have a result.
@@ -80,11 +84,6 @@ impl History {
     /// Those that run without having reported.
     pub(crate) fn pending(&self) -> impl Iterator<Item = &Observation> {
         self.without_result.iter().map(|at| &self.observations[*at])
-    }
-
-    /// Those with a result, oldest first.
-    pub(crate) fn in_order(&self) -> impl Iterator<Item = &Observation> {
-        self.observations.iter().filter(|observation| observation.result.is_some())
     }
 
     /// Whether exactly this point was tried before.

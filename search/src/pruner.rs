@@ -1,13 +1,19 @@
 //! Which trials go on: the trait, and the list of all pruners.
 
 mod asha;
+mod hyperband;
 mod median;
+mod patience;
 mod rung;
+mod threshold;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::asha::Asha;
-pub use self::median::Median;
+pub use self::hyperband::Hyperband;
+pub use self::median::{Median, Percentile};
+pub use self::patience::Patience;
+pub use self::threshold::Threshold;
 use crate::config::{ConfigError, StudyConfig};
 use crate::event::Verdict;
 use crate::record::Trial;
@@ -44,12 +50,22 @@ pub enum PrunerKind {
     Asha(Asha),
     /// Ends trials that are worse than the median of the finished ones.
     Median(Median),
+    /// Ends trials that are worse than the best so many percent of the finished ones.
+    Percentile(Percentile),
+    /// Several ASHA brackets, from eager to patient.
+    Hyperband(Hyperband),
+    /// Ends trials that do not improve for some epochs.
+    Patience(Patience),
+    /// Ends trials whose metric leaves its bounds.
+    Threshold(Threshold),
 }
+
+const NAMES: [&str; 7] = ["none", "asha", "hyperband", "median", "percentile", "patience", "threshold"];
 
 impl PrunerKind {
     /// The names of all pruners.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        ["none", "asha", "median"].into_iter()
+        NAMES.into_iter()
     }
 
     /// The pruner of that name with its defaults.
@@ -57,15 +73,24 @@ impl PrunerKind {
         Some(match name {
             "none" => Self::None,
             "asha" => Self::Asha(Asha::default()),
+            "hyperband" => Self::Hyperband(Hyperband::default()),
             "median" => Self::Median(Median::default()),
+            "percentile" => Self::Percentile(Percentile::default()),
+            "patience" => Self::Patience(Patience::default()),
+            "threshold" => Self::Threshold(Threshold::default()),
             _ => return None,
         })
     }
 
     /// Gives the first rung and the reduction factor to a pruner that has them.
     pub(crate) fn set_halving(&mut self, halving: Asha) {
-        if let Self::Asha(asha) = self {
-            *asha = halving;
+        match self {
+            Self::Asha(asha) => *asha = halving,
+            Self::Hyperband(hyperband) => {
+                let Asha { min_epochs, reduction_factor } = halving;
+                *hyperband = Hyperband { min_epochs, reduction_factor };
+            }
+            _ => {}
         }
     }
 
@@ -73,7 +98,9 @@ impl PrunerKind {
         match self {
             Self::None => Ok(()),
             Self::Asha(asha) => asha.validate(max_step),
-            Self::Median(_) => Ok(()),
+            Self::Hyperband(hyperband) => hyperband.validate(max_step),
+            Self::Percentile(percentile) => percentile.validate(),
+            Self::Median(_) | Self::Patience(_) | Self::Threshold(_) => Ok(()),
         }
     }
 
@@ -81,7 +108,11 @@ impl PrunerKind {
         match self {
             Self::None => Box::new(Nothing),
             Self::Asha(asha) => Box::new(asha::Ladder::new(asha, config.max_step)),
-            Self::Median(median) => Box::new(median::MedianPruner(median.clone())),
+            Self::Hyperband(hyperband) => Box::new(hyperband::Brackets::new(hyperband, config.max_step, config.seed)),
+            Self::Median(median) => Box::new(median::PercentilePruner(median.into())),
+            Self::Percentile(percentile) => Box::new(median::PercentilePruner(percentile.clone())),
+            Self::Patience(patience) => Box::new(patience::PatiencePruner(patience.clone())),
+            Self::Threshold(threshold) => Box::new(threshold::ThresholdPruner(threshold.clone())),
         }
     }
 }

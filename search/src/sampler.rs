@@ -1,6 +1,8 @@
 //! How new points are chosen: the trait, and the list of all samplers.
 
+mod auto;
 mod gp;
+mod grid;
 mod random;
 mod sobol;
 mod tpe;
@@ -50,15 +52,18 @@ pub enum SamplerKind {
     Sobol,
     /// The tree-structured Parzen estimator.
     Tpe,
+    /// Every point of a countable space.
+    Grid,
     /// Bayesian optimization with a Gaussian process.
     Gp,
     /// Chooses by the space and by how much is known.
     Auto,
 }
 
-const NAMES: [(&str, SamplerKind); 5] = [
+const NAMES: [(&str, SamplerKind); 6] = [
     ("auto", SamplerKind::Auto),
     ("gp", SamplerKind::Gp),
+    ("grid", SamplerKind::Grid),
     ("random", SamplerKind::Random),
     ("sobol", SamplerKind::Sobol),
     ("tpe", SamplerKind::Tpe),
@@ -83,8 +88,13 @@ impl SamplerKind {
         NAMES.iter().map(|(_, kind)| *kind)
     }
 
-    pub(crate) fn validate(self, _space: &SearchSpace) -> Result<(), ConfigError> {
-        Ok(())
+    pub(crate) fn validate(self, space: &SearchSpace) -> Result<(), ConfigError> {
+        let domain = Domain::new(space);
+        let endless = domain.axes().iter().position(|axis| axis.cells().is_none());
+        match (self, endless) {
+            (Self::Grid, Some(axis)) => Err(ConfigError::EndlessGrid { param: domain.name(axis).to_owned() }),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn sampler(self) -> Box<dyn Sampler + Send + Sync> {
@@ -92,7 +102,9 @@ impl SamplerKind {
             Self::Random => Box::new(random::Random),
             Self::Sobol => Box::new(sobol::Sobol),
             Self::Gp => Box::new(gp::Gp),
-            Self::Auto | Self::Tpe => Box::new(tpe::Tpe),
+            Self::Grid => Box::new(grid::Grid),
+            Self::Tpe => Box::new(tpe::Tpe),
+            Self::Auto => Box::new(auto::Auto),
         }
     }
 }

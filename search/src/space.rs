@@ -44,9 +44,8 @@ impl SearchSpace {
     /// Whether the parameter, its parent, and so on up to the root are active at the point.
     pub fn is_active(&self, parameter: &Parameter, params: &Params) -> bool {
         let Some(condition) = &parameter.when else { return true };
-        let holds = params
-            .get(&condition.parent)
-            .is_some_and(|value| condition.equals.iter().any(|wanted| wanted.same(value)));
+        let holds =
+            params.get(&condition.parent).is_some_and(|value| condition.equals.iter().any(|wanted| wanted.same(value)));
         holds && self.get(&condition.parent).is_some_and(|parent| self.is_active(parent, params))
     }
 }

@@ -194,7 +194,7 @@ impl Study {
                 let record = self.running_trial(*trial, *attempt, "paused")?;
                 record.state = TrialState::Paused;
                 record.pause = Some(*reason);
-                self.running -= 1;
+                self.set_running(*trial, false);
                 if *reason == PauseReason::Interrupted {
                     self.to_resume.insert(*trial);
                 }
@@ -202,7 +202,7 @@ impl Study {
             }
             Event::Requeued { trial, attempt, .. } => {
                 self.running_trial(*trial, *attempt, "requeued")?.state = TrialState::Waiting;
-                self.running -= 1;
+                self.set_running(*trial, false);
                 self.to_resume.insert(*trial);
                 Ok(())
             }
@@ -259,7 +259,7 @@ impl Study {
         }
         self.places.push(self.history.add(self.domain.encode(params)));
         self.trials.push(Trial::new(trial, params.clone(), why.to_owned()));
-        self.running += 1;
+        self.set_running(trial, true);
         Ok(())
     }
 
@@ -277,7 +277,7 @@ impl Study {
         record.attempt = attempt;
         record.pause = None;
         self.to_resume.remove(&trial);
-        self.running += 1;
+        self.set_running(trial, true);
         if was_promoted {
             self.pruner.resumed(trial);
         }
@@ -294,13 +294,20 @@ impl Study {
     }
 
     fn finish(&mut self, trial: TrialNumber, state: TrialState) {
-        let place = self.place(trial);
+        if self.trials[trial.0 as usize].state == TrialState::Running {
+            self.set_running(trial, false);
+        }
         let record = &mut self.trials[trial.0 as usize];
-        self.running -= usize::from(record.state == TrialState::Running);
         record.state = state;
         record.pause = None;
         self.to_resume.remove(&trial);
-        self.history.close(place);
+        self.history.close(self.place(trial));
+    }
+
+    /// A worker took the trial, or gave it back.
+    fn set_running(&mut self, trial: TrialNumber, running: bool) {
+        self.history.set_running(self.place(trial), running);
+        if running { self.running += 1 } else { self.running -= 1 }
     }
 
     fn place(&self, trial: TrialNumber) -> usize {
@@ -328,7 +335,12 @@ impl Study {
         }
     }
 
-    fn open_trial(&mut self, trial: TrialNumber, attempt: Attempt, what: &'static str) -> Result<&mut Trial, TellError> {
+    fn open_trial(
+        &mut self,
+        trial: TrialNumber,
+        attempt: Attempt,
+        what: &'static str,
+    ) -> Result<&mut Trial, TellError> {
         let record = self.find(trial)?;
         if record.state.is_finished() {
             return Err(TellError::WrongState { trial, state: record.state, what });

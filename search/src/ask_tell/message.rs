@@ -13,19 +13,9 @@ use crate::trial::{Direction, TrialNumber};
 pub(super) enum Command {
     Init(Init),
     Ask,
-    Tell {
-        trial: TrialNumber,
-        value: Option<f64>,
-        status: Option<String>,
-    },
-    Report {
-        trial: TrialNumber,
-        step: u64,
-        value: Option<f64>,
-    },
-    Load {
-        trials: Vec<LoadedTrial>,
-    },
+    Tell { trial: TrialNumber, value: Option<f64>, status: Option<String> },
+    Report { trial: TrialNumber, step: u64, value: Option<f64> },
+    Load { trials: Vec<LoadedTrial> },
     Quit,
 }
 
@@ -86,7 +76,8 @@ enum Kind {
 /// The space that the protocol describes; whether it makes sense is for its validation to say.
 pub(super) fn space(specs: &Map<String, Value>) -> Result<SearchSpace, String> {
     let parameter = |(name, spec): (&String, &Value)| {
-        let spec: Spec = serde_json::from_value(spec.clone()).map_err(|error| format!("parameter `{name}`: {error}"))?;
+        let spec: Spec =
+            serde_json::from_value(spec.clone()).map_err(|error| format!("parameter `{name}`: {error}"))?;
         let (distribution, when) = (distribution(name, spec.kind)?, spec.when);
         Ok(Parameter { name: name.clone(), distribution, when })
     };

@@ -35,17 +35,18 @@ pub(super) struct Gp;
 
 impl Sampler for Gp {
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
-        let results = view.history.len();
+        let (known, unknown) = split(view);
+        let results = known.len();
         let startup = (view.domain.len() + 2).clamp(LEAST_STARTUP, MOST_STARTUP);
         if results < startup {
             let point = sobol::point(view.domain, view.trial.0, view.config.seed);
             let point = point.unwrap_or_else(|| random::draw(view.domain, rng));
             return Some(Choice { point, why: format!("gp: {results} of {startup} results to begin with") });
         }
-        let (points, targets) = data(view);
+        let (points, targets) = data(view, &known);
         let mut model = Model::fit(view.domain, points, targets);
         // Points that run without a result are taken to come out as predicted (kriging believer).
-        model.believe(view.history.pending().map(|pending| pending.point.clone()).collect());
+        model.believe(unknown.iter().map(|unknown| unknown.point.clone()).collect());
         let search = Search { view, model: &model, best: model.best_mean() };
         Some(match search.run(rng) {
             Some((gain, point)) => Choice { point, why: format!("gp of {results} results, log improvement {gain:.2}") },
@@ -57,22 +58,27 @@ impl Sampler for Gp {
     }
 }
 
+/// Observations to learn from, best first, and those whose result is still to come.
+fn split<'a>(view: &'a View) -> (Vec<&'a Observation>, Vec<&'a Observation>) {
+    let mixed = view.history.is_mixed();
+    let is_early = |observation: &&Observation| matches!(observation.result, Some((Stage::Step(_), _)));
+    let (mut unknown, known): (Vec<_>, Vec<_>) =
+        view.history.ranked().partition(|observation| !mixed && is_early(observation));
+    unknown.extend(view.history.pending());
+    (known, unknown)
+}
+
 /// Points and targets of the model, best first; smaller targets are better.
-fn data(view: &View) -> (Vec<Point>, Vec<f64>) {
-    let ranked: Vec<&Observation> = view.history.ranked().collect();
-    let comparable = |observation: &&Observation| {
-        matches!(observation.result, Some((Stage::Complete | Stage::Failed, _)))
-    };
-    let targets = if ranked.iter().all(|observation| comparable(observation)) {
-        let losses: Vec<f64> =
-            ranked.iter().filter_map(|observation| observation.result).map(|(_, loss)| loss.get()).collect();
-        warp::to_normal(&losses)
-    } else {
+fn data(view: &View, known: &[&Observation]) -> (Vec<Point>, Vec<f64>) {
+    let targets = if view.history.is_mixed() {
         // Results at different steps have no common scale, but they have an order.
-        warp::scores(ranked.len())
+        warp::scores(known.len())
+    } else {
+        let results = known.iter().filter_map(|observation| observation.result);
+        warp::to_normal(&results.map(|(_, loss)| loss.get()).collect::<Vec<f64>>())
     };
     let mut data: Vec<(Point, f64)> =
-        ranked.iter().zip(targets).map(|(observation, target)| (observation.point.clone(), target)).collect();
+        known.iter().zip(targets).map(|(observation, target)| (observation.point.clone(), target)).collect();
     if data.len() > MOST_RESULTS {
         let rest = data.split_off(MOST_RESULTS / 2);
         let stride = rest.len().div_ceil(MOST_RESULTS - MOST_RESULTS / 2);
@@ -149,7 +155,13 @@ fn step(domain: &Domain, from: &[f64], width: f64, rng: &mut ChaCha8Rng) -> Poin
             _ => {
                 let moved = old + width * super::standard_normal(rng);
                 let (left, right) = axis.cell(old);
-                let reflected = if moved < 0.0 { -moved } else if moved > 1.0 { 2.0 - moved } else { moved };
+                let reflected = if moved < 0.0 {
+                    -moved
+                } else if moved > 1.0 {
+                    2.0 - moved
+                } else {
+                    moved
+                };
                 // A step within its own cell would be none: go to a neighbouring value.
                 if right > left && axis.snap(reflected) == old {
                     if moved < old { left - 1e-9 } else { right + 1e-9 }

@@ -56,7 +56,9 @@ impl Sampler for Tpe {
             }
         }
         Some(match best {
-            Some((gain, point)) => Choice { point, why: format!("tpe: {good_count} good of {results}, log ratio {gain:.2}") },
+            Some((gain, point)) => {
+                Choice { point, why: format!("tpe: {good_count} good of {results}, log ratio {gain:.2}") }
+            }
             None => Choice {
                 point: random::untried(view.domain, view.history, rng),
                 why: "random: all that tpe would try was tried".into(),

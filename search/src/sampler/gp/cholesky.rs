@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn a_matrix_times_its_inverse_is_one() {
         let size = 7;
-        let entry = |i: usize, j: usize| (-((i as f64 - j as f64) / 2.0).powi(2)).exp() + if i == j { 0.1 } else { 0.0 };
+        let entry =
+            |i: usize, j: usize| (-((i as f64 - j as f64) / 2.0).powi(2)).exp() + if i == j { 0.1 } else { 0.0 };
         let packed = (0..size).flat_map(|i| (0..=i).map(move |j| entry(i, j))).collect();
         let factor = Cholesky::new(size, packed).unwrap();
         let inverse = factor.inverse();

@@ -210,8 +210,9 @@ mod tests {
     }
 
     fn samples() -> (Vec<Point>, Vec<f64>) {
-        let points: Vec<Point> =
-            (0..25).map(|at| vec![f64::from(at % 5) / 4.0, f64::from(at / 5) / 4.0 + f64::from(at % 3) * 0.01]).collect();
+        let points: Vec<Point> = (0..25)
+            .map(|at| vec![f64::from(at % 5) / 4.0, f64::from(at / 5) / 4.0 + f64::from(at % 3) * 0.01])
+            .collect();
         let targets = points.iter().map(|point| (6.0 * point[0]).sin() + 0.1 * point[1]).collect();
         (points, targets)
     }

@@ -12,9 +12,10 @@ pub(super) fn to_normal(losses: &[f64]) -> Vec<f64> {
     if !worst.is_finite() {
         return vec![0.0; losses.len()];
     }
-    let base = standardize(&losses);
+    let base = by_better_half(&losses);
     let warp = |exponent: &f64| base.iter().map(|value| yeo_johnson(*value, *exponent)).collect::<Vec<f64>>();
-    let best = EXPONENTS.iter().max_by(|a, b| likelihood(&base, **a, &warp(a)).total_cmp(&likelihood(&base, **b, &warp(b))));
+    let best =
+        EXPONENTS.iter().max_by(|a, b| likelihood(&base, **a, &warp(a)).total_cmp(&likelihood(&base, **b, &warp(b))));
     standardize(&warp(best.expect("there are exponents")))
 }
 
@@ -26,6 +27,19 @@ pub(super) fn scores(count: usize) -> Vec<f64> {
         (share / (1.0 - share)).ln() * 3f64.sqrt() / std::f64::consts::PI
     };
     (0..count).map(score).collect()
+}
+
+/// In units of how far the best lies below the median: no outlier among the bad can hide the differences of the good.
+fn by_better_half(losses: &[f64]) -> Vec<f64> {
+    let mut sorted = losses.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    let spread = median - sorted[0];
+    if spread > 1e-12 * median.abs() && spread.is_finite() {
+        losses.iter().map(|loss| ((loss - median) / spread).clamp(-1e100, 1e100)).collect()
+    } else {
+        standardize(losses)
+    }
 }
 
 fn standardize(values: &[f64]) -> Vec<f64> {

@@ -102,7 +102,9 @@ impl Kernel {
         match self {
             Self::Gauss { sigma, .. } => {
                 // At least about half of the mass lies within the bounds where the bandwidth is small, a third where it is 1.
-                let draw = |_| Some(center + sigma * crate::sampler::standard_normal(rng)).filter(|at| (0.0..=1.0).contains(at));
+                let draw = |_| {
+                    Some(center + sigma * crate::sampler::standard_normal(rng)).filter(|at| (0.0..=1.0).contains(at))
+                };
                 (0..64).find_map(draw).unwrap_or(center)
             }
             Self::Choices { count, same, other, .. } => {
@@ -118,7 +120,13 @@ impl Kernel {
             Self::Choices { count, same, other, centers } => {
                 let (same, other, flat) = (same.ln(), other.ln(), -(*count as f64).ln());
                 for (log, center) in logs.iter_mut().zip(centers) {
-                    *log += if center.is_nan() { flat } else if *center == at { same } else { other };
+                    *log += if center.is_nan() {
+                        flat
+                    } else if *center == at {
+                        same
+                    } else {
+                        other
+                    };
                 }
             }
             Self::Gauss { sigma, log_factors, centers } => {

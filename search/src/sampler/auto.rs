@@ -1,0 +1,34 @@
+//! The default: the Gaussian process while it can afford to look at all that is known, the Parzen estimator beyond, and
+//! where results at different epochs are mixed.
+//!
+//! Measured against both alone in docs/results.md.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::gp::Gp;
+use super::tpe::Tpe;
+use super::{Choice, Sampler, View};
+
+/// Beyond so many results the process would leave out most of them, and an ask takes longer than it is worth.
+const MOST_RESULTS: usize = 1000;
+/// Beyond so many parameters there are too few results to learn a length scale for each.
+const MOST_AXES: usize = 50;
+
+pub(super) struct Auto;
+
+impl Sampler for Auto {
+    fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
+        let results = view.history.len();
+        let (reason, sampler): (String, &dyn Sampler) = if view.domain.len() > MOST_AXES {
+            (format!("{} parameters", view.domain.len()), &Tpe)
+        } else if results > MOST_RESULTS {
+            (format!("{results} results"), &Tpe)
+        } else if view.history.is_mixed() {
+            ("results at different epochs".into(), &Tpe)
+        } else {
+            (format!("{results} results, {} parameters", view.domain.len()), &Gp)
+        };
+        let Choice { point, why } = sampler.suggest(view, rng)?;
+        Some(Choice { point, why: format!("auto ({reason}): {why}") })
+    }
+}

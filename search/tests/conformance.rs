@@ -1,0 +1,267 @@
+//! What every sampler and every pruner must do, checked for each of them through the same door.
+
+use std::collections::BTreeMap;
+
+use nightsweep_search::{
+    Attempt, Condition, Direction, Distribution, Event, FailureCause, ParamValue, Parameter, Params, PauseReason,
+    PrunerKind, SamplerKind, Scale, SearchSpace, Study, StudyConfig, Suggestion, TrialNumber, TrialState, Verdict,
+};
+
+fn float(name: &str, low: f64, high: f64, scale: Scale) -> Parameter {
+    Parameter { name: name.into(), distribution: Distribution::Float { low, high, scale }, when: None }
+}
+
+fn int(name: &str, low: i64, high: i64, scale: Scale) -> Parameter {
+    Parameter { name: name.into(), distribution: Distribution::Int { low, high, scale }, when: None }
+}
+
+fn choice(name: &str, choices: &[&str]) -> Parameter {
+    let choices = choices.iter().map(|choice| ParamValue::Text((*choice).into())).collect();
+    Parameter { name: name.into(), distribution: Distribution::Categorical { choices }, when: None }
+}
+
+fn under(mut child: Parameter, parent: &str, value: &str) -> Parameter {
+    child.when = Some(Condition { parent: parent.into(), equals: vec![ParamValue::Text(value.into())] });
+    child
+}
+
+/// Countable, with every kind of distribution that can be, and a branch within a branch.
+fn countable() -> SearchSpace {
+    let ordinal = Distribution::Ordinal { choices: [16, 32, 64].map(ParamValue::Int).to_vec() };
+    SearchSpace::new(vec![
+        float("dropout", 0.0, 0.4, Scale::Step(0.1)),
+        int("layers", 1, 3, Scale::Linear),
+        int("width", 1, 8, Scale::Log),
+        Parameter { name: "batch".into(), distribution: ordinal, when: None },
+        choice("optimizer", &["sgd", "adamw"]),
+        under(choice("nesterov", &["yes", "no"]), "optimizer", "sgd"),
+        under(int("delay", 0, 4, Scale::Step(2.0)), "nesterov", "yes"),
+    ])
+    .unwrap()
+}
+
+/// With real numbers as well.
+fn mixed() -> SearchSpace {
+    let mut parameters = countable().0;
+    parameters.push(float("lr", 1e-5, 1.0, Scale::Log));
+    parameters.push(under(float("momentum", 0.0, 0.99, Scale::Linear), "optimizer", "sgd"));
+    SearchSpace::new(parameters).unwrap()
+}
+
+fn bowl(dimensions: usize) -> SearchSpace {
+    SearchSpace::new((0..dimensions).map(|at| float(&format!("x{at}"), -1.0, 1.0, Scale::Linear)).collect()).unwrap()
+}
+
+fn config(space: SearchSpace, sampler: SamplerKind, seed: u64) -> StudyConfig {
+    let (direction, pruner) = (Direction::Minimize, PrunerKind::None);
+    StudyConfig { space, direction, seed, sampler, pruner, max_trials: None, max_step: None, workers: 1 }
+}
+
+fn samplers(space: &SearchSpace) -> impl Iterator<Item = SamplerKind> {
+    SamplerKind::all().filter(|kind| Study::new(config(space.clone(), *kind, 1)).is_ok())
+}
+
+/// A result of a trial: a value, or none for one that failed.
+type Objective = fn(TrialNumber, &Params) -> Option<f64>;
+
+/// Runs trials one after the other and returns the log. Every point is checked against the space.
+fn run(study: &mut Study, objective: Objective, trials: usize) -> Vec<Event> {
+    let mut log = Vec::new();
+    for _ in 0..trials {
+        let Suggestion::Start { trial, params, why } = study.ask() else { break };
+        study.config().space.contains(&params).unwrap_or_else(|error| panic!("{params:?}: {error}"));
+        let result = objective(trial, &params);
+        let attempt = Attempt::FIRST;
+        let end = match result {
+            Some(value) => Event::Completed { trial, attempt, value },
+            None => {
+                let (cause, message) = (FailureCause::Diverged, String::new());
+                Event::Failed { trial, attempt, cause, message }
+            }
+        };
+        for event in [Event::Started { trial, params, why }, end] {
+            study.tell(&event).unwrap();
+            log.push(event);
+        }
+    }
+    log
+}
+
+fn sum_of_squares(_: TrialNumber, params: &Params) -> Option<f64> {
+    Some(params.iter().filter_map(|(_, value)| value.as_f64()).map(|x| (x - 0.3).powi(2)).sum())
+}
+
+#[test]
+fn every_sampler_stays_in_the_space_whatever_the_results_are() {
+    let objectives: [Objective; 5] = [
+        sum_of_squares,
+        |_, _| Some(1.0),
+        |_, _| None,
+        |trial, params| if trial.0.is_multiple_of(3) { None } else { sum_of_squares(trial, params) },
+        |trial, _| Some(if trial.0.is_multiple_of(2) { 1e300 } else { -1e300 }),
+    ];
+    for space in [countable(), mixed(), bowl(1), bowl(50)] {
+        for sampler in samplers(&space) {
+            for objective in objectives {
+                let mut study = Study::new(config(space.clone(), sampler, 7)).unwrap();
+                run(&mut study, objective, 40);
+                assert_eq!(study.trials().len(), 40, "{sampler}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_sampler_lives_with_a_space_of_one_point() {
+    let space = SearchSpace::new(vec![
+        choice("only", &["one"]),
+        int("fixed", 3, 3, Scale::Linear),
+        float("still", 2.0, 2.0, Scale::Linear),
+    ]);
+    let space = space.unwrap();
+    for sampler in samplers(&space) {
+        let mut study = Study::new(config(space.clone(), sampler, 7)).unwrap();
+        run(&mut study, sum_of_squares, 30);
+        let expected = if sampler == SamplerKind::Grid { 1 } else { 30 };
+        assert_eq!(study.trials().len(), expected, "{sampler}");
+    }
+}
+
+#[test]
+fn every_sampler_repeats_under_its_seed_and_under_replay() {
+    for space in [countable(), mixed()] {
+        for sampler in samplers(&space) {
+            let study = |seed| Study::new(config(space.clone(), sampler, seed)).unwrap();
+            let log = run(&mut study(3), sum_of_squares, 40);
+            assert_eq!(log, run(&mut study(3), sum_of_squares, 40), "{sampler}");
+            assert_ne!(log, run(&mut study(4), sum_of_squares, 40), "{sampler}");
+            let mut replayed = study(3);
+            for event in &log {
+                if let Event::Started { trial, params, why } = event {
+                    let (trial, params, why) = (*trial, params.clone(), why.clone());
+                    assert_eq!(replayed.ask(), Suggestion::Start { trial, params, why }, "{sampler}");
+                }
+                replayed.tell(event).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn every_sampler_that_learns_beats_random_on_a_bowl() {
+    let best = |sampler, seed| {
+        let mut study = Study::new(config(bowl(4), sampler, seed)).unwrap();
+        run(&mut study, sum_of_squares, 60);
+        study.best().unwrap().value.unwrap()
+    };
+    for sampler in [SamplerKind::Tpe, SamplerKind::Gp, SamplerKind::Auto] {
+        let wins = (0..10).filter(|seed| best(sampler, *seed) < 0.5 * best(SamplerKind::Random, *seed)).count();
+        assert!(wins >= 8, "{sampler} halved random's best in {wins} of 10");
+    }
+}
+
+#[test]
+fn every_sampler_proposes_different_points_to_workers_side_by_side() {
+    for sampler in samplers(&bowl(2)) {
+        let mut study = Study::new(config(bowl(2), sampler, 5)).unwrap();
+        run(&mut study, sum_of_squares, 20);
+        let mut seen: Vec<Params> = Vec::new();
+        for _ in 0..8 {
+            let Suggestion::Start { trial, params, why } = study.ask() else { panic!("{sampler} has no more points") };
+            assert!(!seen.contains(&params), "{sampler}");
+            seen.push(params.clone());
+            study.tell(&Event::Started { trial, params, why }).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_grid_tries_every_point_once_and_ends() {
+    let mut study = Study::new(config(countable(), SamplerKind::Grid, 11)).unwrap();
+    run(&mut study, sum_of_squares, 10_000);
+    // dropout, layers, width, batch; then adamw, sgd without nesterov, and sgd with it under three delays.
+    assert_eq!(study.trials().len(), 5 * 3 * 8 * 3 * (1 + 1 + 3));
+    assert_eq!(study.ask(), Suggestion::Done);
+    assert!(Study::new(config(mixed(), SamplerKind::Grid, 1)).is_err());
+}
+
+/// Loss of a trial after an epoch: better the larger its number, and always falling.
+fn table(trial: TrialNumber, step: u64) -> f64 {
+    (20.0 - trial.0 as f64) * (1.0 + 1.0 / step as f64)
+}
+
+/// One worker trains 18 trials of up to 27 epochs under a pruner, with kills in between. Returns the study.
+fn sweep(pruner: PrunerKind, kill_every: u64) -> Study {
+    let mut config = config(bowl(1), SamplerKind::Random, 1);
+    (config.pruner, config.max_step, config.max_trials) = (pruner, Some(27), Some(18));
+    let mut study = Study::new(config).unwrap();
+    let mut reports = 0;
+    loop {
+        let trial = match study.ask() {
+            Suggestion::Start { trial, params, why } => {
+                study.tell(&Event::Started { trial, params, why }).unwrap();
+                trial
+            }
+            Suggestion::Resume { trial } => {
+                let attempt = study.trial(trial).unwrap().attempt.next();
+                study.tell(&Event::Resumed { trial, attempt }).unwrap();
+                trial
+            }
+            Suggestion::Wait => panic!("there is nothing to wait for"),
+            Suggestion::Done => return study,
+        };
+        let attempt = study.trial(trial).unwrap().attempt;
+        loop {
+            let step = study.trial(trial).unwrap().step() + 1;
+            let (value, metrics) = (Some(table(trial, step)), BTreeMap::new());
+            study.tell(&Event::Reported { trial, attempt, step, value, metrics }).unwrap();
+            reports += 1;
+            if step == 27 {
+                study.tell(&Event::Completed { trial, attempt, value: table(trial, step) }).unwrap();
+                break;
+            }
+            if reports % kill_every == 0 {
+                study.tell(&Event::Requeued { trial, attempt, message: "killed".into() }).unwrap();
+                break;
+            }
+            let end = match study.verdict(trial) {
+                Verdict::Continue => continue,
+                Verdict::Pause => Event::Paused { trial, attempt, reason: PauseReason::Rung },
+                Verdict::Stop => Event::Pruned { trial, attempt },
+            };
+            study.tell(&end).unwrap();
+            break;
+        }
+    }
+}
+
+#[test]
+fn every_pruner_keeps_the_best_of_a_known_table() {
+    for name in PrunerKind::names() {
+        let study = sweep(PrunerKind::named(name).unwrap(), u64::MAX);
+        assert_eq!(study.best().unwrap().number, TrialNumber(17), "{name}");
+    }
+}
+
+#[test]
+fn every_pruner_keeps_the_best_though_workers_are_killed() {
+    for name in PrunerKind::names() {
+        let study = sweep(PrunerKind::named(name).unwrap(), 3);
+        assert_eq!(study.best().unwrap().number, TrialNumber(17), "{name}");
+        assert!(
+            study.trials().iter().all(|trial| trial.state.is_finished() || trial.state == TrialState::Paused),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn halving_pays_for_a_fraction_of_the_epochs() {
+    let epochs = |name| {
+        let study = sweep(PrunerKind::named(name).unwrap(), u64::MAX);
+        study.trials().iter().map(|trial| trial.step()).sum::<u64>()
+    };
+    assert_eq!(epochs("none"), 18 * 27);
+    // The table is the worst case for promotion: each new trial is the best so far. Halving still saves.
+    assert!(epochs("asha") < 18 * 27 * 3 / 4, "{}", epochs("asha"));
+}
