@@ -6,188 +6,35 @@
 //! `Requeued`, and goes on from its checkpoint as its next attempt.
 
 mod book;
+mod hear;
 mod seat;
+mod session;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nightsweep_search::{
-    Attempt, Event, FailureCause, PauseReason, Study, Suggestion, TellError, TrialNumber, TrialState, Verdict,
+    Attempt, Event, FailureCause, PauseReason, Study, Suggestion, TrialNumber, TrialState, Verdict,
 };
-use nightsweep_store::{AppendError, Level, QueryError, Seq, Store, StudyId, WriteError};
-use nightsweep_trainer::{Metric, Recipe, TrialSeed};
+use nightsweep_store::{Seq, Store, StudyId};
+use nightsweep_trainer::TrialSeed;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use self::book::Book;
-use self::seat::{Job, Life, Seat, Why, back_off};
+use self::seat::{Job, Life, Seat, Why};
+pub use self::session::{Control, Ending, Options, RunError, Session, Summary, Work};
 use crate::bind::bind;
-use crate::executor::{Executor, News, WorkerId};
-use crate::plan::Plan;
-use crate::protocol::{self, Assignment, DataSource, FromWorker, Outcome, ToWorker};
-use crate::slots::Slot;
-use crate::worker::{chain, speaks_of_memory};
+use crate::executor::{Executor, WorkerId};
+use crate::protocol::{Assignment, ToWorker};
+use crate::worker::chain;
 
 /// How long a killed worker may take to be gone before its slot is given up.
 const KILL_GRACE: Duration = Duration::from_secs(30);
 /// A turn of the loop that comes this much too late means that the controller itself was stopped.
 const OVERSLEPT: Duration = Duration::from_secs(5);
-/// Lines of standard error of one attempt that go into the trial's log.
-const MAX_LINES: u32 = 1000;
-
-/// What trials are made of, beyond their parameters.
-pub struct Work {
-    /// Seed of the study.
-    pub seed: u64,
-    /// What does not vary.
-    pub recipe: Recipe,
-    /// What to train on.
-    pub data: DataSource,
-    /// What trials are judged by.
-    pub metric: Metric,
-    /// Folder of the study; each trial has one of its own in it.
-    pub checkpoints: PathBuf,
-}
-
-impl Work {
-    /// What a plan says. Its seed also decides how the data is split.
-    pub fn new(plan: &Plan, checkpoints: PathBuf) -> Self {
-        let data = DataSource { spec: plan.data.clone(), base: plan.folder.clone(), seed: plan.seed };
-        Self { seed: plan.seed, recipe: plan.recipe.clone(), data, metric: plan.metric, checkpoints }
-    }
-
-    /// The folder of a trial's checkpoints.
-    pub fn checkpoints_of(&self, trial: TrialNumber) -> PathBuf {
-        self.checkpoints.join(format!("trial-{trial}"))
-    }
-}
-
-/// How patient a controller is.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// When trials are interrupted and the study is put down.
-    pub deadline: Option<Instant>,
-    /// Longest that one attempt may train.
-    pub trial_limit: Option<Duration>,
-    /// A worker that says nothing for so long is killed.
-    pub silence: Duration,
-    /// How long interrupted trials may take to write their checkpoints.
-    pub grace: Duration,
-    /// A trial that loses its worker so often without a report between has failed. So often may a slot's workers die
-    /// before they are ready.
-    pub max_deaths: u32,
-    /// So many equal failures in a row end the run.
-    pub max_equal_failures: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            deadline: None,
-            trial_limit: None,
-            silence: Duration::from_secs(300),
-            grace: Duration::from_secs(60),
-            max_deaths: 5,
-            max_equal_failures: 10,
-        }
-    }
-}
-
-/// What a person asks of a running controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// Let running trials write their checkpoints, then end.
-    Interrupt,
-    /// End now; what came after the last checkpoints is trained again.
-    Abort,
-}
-
-/// Why a run ended. Its text goes into the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The search wants no more.
-    Done,
-    /// [`Control::Interrupt`].
-    Interrupted,
-    /// [`Control::Abort`].
-    Aborted,
-    /// [`Options::deadline`].
-    Deadline,
-    /// Trials fail in the same way one after the other.
-    Failing {
-        /// How many.
-        times: u32,
-        /// What the last one said.
-        message: String,
-    },
-    /// No slot has a worker that starts.
-    NoWorkers {
-        /// What the last one said.
-        message: String,
-    },
-    /// The search waits for trials, and none runs.
-    Stuck,
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done => f.write_str("the search is done"),
-            Self::Interrupted => f.write_str("interrupted"),
-            Self::Aborted => f.write_str("aborted"),
-            Self::Deadline => f.write_str("the deadline has come"),
-            Self::Failing { times, message } => write!(f, "{times} trials in a row failed in the same way: {message}"),
-            Self::NoWorkers { message } => write!(f, "no worker starts: {message}"),
-            Self::Stuck => f.write_str("the search waits for a trial, and none is running"),
-        }
-    }
-}
-
-/// How a run went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Why it ended.
-    pub ending: Ending,
-    /// Trials in each state, over the whole study.
-    pub states: BTreeMap<&'static str, usize>,
-}
-
-/// Why a run cannot go on. Its workers are killed; the log is whole.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The log cannot be written.
-    #[error("could not write the study's log")]
-    Append(#[from] AppendError),
-    /// The log cannot be read.
-    #[error("could not read the study's log")]
-    Query(#[from] QueryError),
-    /// What goes beside the log cannot be written.
-    #[error("could not write to the study's store")]
-    Write(#[from] WriteError),
-    /// The log contradicts itself.
-    #[error("the study's log does not fit its search")]
-    Tell(#[from] TellError),
-}
-
-/// A study that is to be led.
-pub struct Session<'a> {
-    /// The search, which has been told the whole log.
-    pub study: &'a mut Study,
-    /// Where the log is.
-    pub store: &'a Store,
-    /// Which log.
-    pub id: StudyId,
-    /// What trials are made of.
-    pub work: &'a Work,
-    /// Where they train.
-    pub slots: Vec<Slot>,
-    /// When to lose patience.
-    pub options: Options,
-}
 
 /// Leads a study until it is done, or its time is, or a person says so. Each event is shown once it is in the log.
 pub async fn run<E: Executor>(
@@ -202,7 +49,18 @@ pub async fn run<E: Executor>(
     let book = Book::default();
     let phase = Phase::Asking { word: Word::Ask };
     let mut controller = Controller {
-        study, store, id, work, options, executor, on_event, seats, book, phase, requeues: Vec::new(), workers: 0,
+        study,
+        store,
+        id,
+        work,
+        options,
+        executor,
+        on_event,
+        seats,
+        book,
+        phase,
+        requeues: Vec::new(),
+        workers: 0,
     };
     let result = controller.lead(control).await;
     // Whatever the end, no worker outlives its controller.
@@ -300,9 +158,7 @@ impl<E: Executor> Controller<'_, E> {
                     let message = "its controller went away too often".to_owned();
                     Event::Failed { trial, attempt, cause: FailureCause::Lost, message }
                 }
-                Verdict::Continue => {
-                    Event::Requeued { trial, attempt, message: "its controller went away".to_owned() }
-                }
+                Verdict::Continue => Event::Requeued { trial, attempt, message: "its controller went away".to_owned() },
             };
             self.log(event).await?;
         }
@@ -338,9 +194,9 @@ impl<E: Executor> Controller<'_, E> {
                     self.kill(place, Why::TimedOut);
                 }
                 Life::Dying { until, .. } if now >= *until => {
-                    self.gone(place, "its worker does not die", false).await?;
+                    self.gone(place, "the worker does not die", false).await?;
                     self.seats[place].life = Life::Retired;
-                    self.give_up_without_workers("its worker does not die").await?;
+                    self.give_up_without_workers("the worker does not die").await?;
                 }
                 _ => {}
             }
@@ -355,7 +211,7 @@ impl<E: Executor> Controller<'_, E> {
             let seat = &self.seats[place];
             if now >= seat.heard + self.options.silence && !matches!(seat.life, Life::Dying { .. }) {
                 let silence = self.options.silence.as_secs_f64();
-                self.kill(place, Why::Faulty(format!("its worker said nothing for {silence} s")));
+                self.kill(place, Why::Faulty(format!("the worker said nothing for {silence} s")));
             }
         }
     }
@@ -512,213 +368,14 @@ impl<E: Executor> Controller<'_, E> {
         due.unwrap_or_else(|| self.executor.now() + self.options.silence)
     }
 
-    async fn hear(&mut self, news: News) -> Result<(), RunError> {
-        let (News::Line { worker, .. } | News::Aside { worker, .. } | News::Gone { worker, .. }) = &news;
-        let Some(place) = self.seats.iter().position(|seat| seat.worker() == Some(*worker)) else {
-            // A worker that was given up.
-            return self.hear_stranger(*worker, news).await;
-        };
-        self.seats[place].heard = self.executor.now();
-        match news {
-            News::Line { worker, line } => match protocol::parse(&line) {
-                Ok(message) => self.hear_worker(place, worker, message).await,
-                Err(error) => {
-                    self.note(place, Level::Error, &error.to_string()).await?;
-                    self.kill(place, Why::Faulty(error.to_string()));
-                    Ok(())
-                }
-            },
-            News::Aside { line, .. } => {
-                self.seats[place].overhear(line.clone());
-                self.note_aside(place, &line).await
-            }
-            News::Gone { message, is_out_of_memory, .. } => self.gone(place, &message, is_out_of_memory).await,
-        }
-    }
-
-    async fn hear_worker(&mut self, place: usize, worker: WorkerId, message: FromWorker) -> Result<(), RunError> {
-        match message {
-            FromWorker::Hello { protocol, version, .. } if protocol != protocol::VERSION => {
-                let ours = protocol::VERSION;
-                let text = format!("its worker (version {version}) speaks protocol {protocol} instead of {ours}");
-                self.kill(place, Why::Faulty(text));
-                Ok(())
-            }
-            FromWorker::Hello { pid, device, .. } => {
-                info!(pid, "worker {pid} is ready on {device}");
-                self.seats[place].ready(pid);
-                Ok(())
-            }
-            FromWorker::Heartbeat => Ok(()),
-            FromWorker::Report { trial, attempt, step, metrics } => {
-                match self.holds(place, trial, attempt) {
-                    true => self.reported(place, worker, step, metrics).await,
-                    false => {
-                        let what = format!("a report of epoch {step}");
-                        self.fence(place, trial, attempt, &what).await?;
-                        // Whoever trains it is to stop.
-                        let verdict = Verdict::Stop;
-                        self.executor.send(worker, &ToWorker::Verdict { trial, attempt, step, verdict });
-                        Ok(())
-                    }
-                }
-            }
-            FromWorker::Log { trial, attempt, level, text } => match self.holds(place, trial, attempt) {
-                true => self.note(place, level, &text).await,
-                false => Ok(()),
-            },
-            FromWorker::Ended { trial, attempt, outcome } => match self.holds(place, trial, attempt) {
-                true => self.ended(place, worker, outcome).await,
-                false => self.fence(place, trial, attempt, "its end").await,
-            },
-        }
-    }
-
-    /// Whether the worker there has that trial in that attempt.
-    fn holds(&self, place: usize, trial: TrialNumber, attempt: Attempt) -> bool {
-        self.seats[place].job().is_some_and(|job| (job.trial, job.attempt) == (trial, attempt))
-    }
-
-    async fn reported(
-        &mut self,
-        place: usize,
-        worker: WorkerId,
-        step: u64,
-        metrics: BTreeMap<String, f64>,
-    ) -> Result<(), RunError> {
-        let Job { trial, attempt, is_settled, .. } = self.seats[place].job().expect("the caller looked").clone();
-        let answer = |verdict| ToWorker::Verdict { trial, attempt, step, verdict };
-        if is_settled {
-            return self.fence(place, trial, attempt, &format!("a report of epoch {step}")).await;
-        }
-        let last = self.study.trial(trial).map_or(0, |trial| trial.step());
-        if step <= last {
-            // Trained again from an older checkpoint: it went on then, so it goes on now.
-            self.executor.send(worker, &answer(Verdict::Continue));
-            return Ok(());
-        }
-        if step > last + 1 {
-            let message = format!("its worker reported epoch {step} after epoch {last}");
-            self.kill(place, Why::Faulty(message));
-            return Ok(());
-        }
-        let value = metrics.get(self.work.metric.name()).copied();
-        self.log(Event::Reported { trial, attempt, step, value, metrics }).await?;
-        self.seats[place].was_of_use();
-        let verdict = self.study.verdict(trial);
-        let end = match verdict {
-            Verdict::Continue => None,
-            Verdict::Pause => Some(Event::Paused { trial, attempt, reason: PauseReason::Rung }),
-            Verdict::Stop => Some(Event::Pruned { trial, attempt }),
-        };
-        if let Some(end) = end {
-            // The checkpoint is on disk, so the worker need not be waited for.
-            self.settle(place, end).await?;
-        }
-        self.executor.send(worker, &answer(verdict));
-        Ok(())
-    }
-
-    async fn ended(&mut self, place: usize, worker: WorkerId, outcome: Outcome) -> Result<(), RunError> {
-        let Job { trial, attempt, is_settled, .. } = self.seats[place].job().expect("the caller looked").clone();
-        let breaks_worker =
-            matches!(outcome, Outcome::Failed { cause: FailureCause::Crashed | FailureCause::OutOfMemory, .. });
-        if !is_settled {
-            let event = match outcome {
-                Outcome::Completed { value, .. } => Event::Completed { trial, attempt, value },
-                Outcome::Interrupted => Event::Paused { trial, attempt, reason: PauseReason::Interrupted },
-                Outcome::Failed { cause, message } => Event::Failed { trial, attempt, cause, message },
-                Outcome::Paused | Outcome::Stopped => {
-                    self.kill(place, Why::Faulty("its worker ended it unasked".to_owned()));
-                    return Ok(());
-                }
-            };
-            self.settle(place, event).await?;
-        }
-        if matches!(self.seats[place].life, Life::Busy { .. }) {
-            self.seats[place].last_words.clear();
-            self.seats[place].life = Life::Idle { worker };
-            if breaks_worker {
-                self.kill(place, Why::Faulty("a trial broke it".to_owned()));
-            } else {
-                self.seats[place].was_of_use();
-            }
+    async fn give_up_without_workers(&mut self, message: &str) -> Result<(), RunError> {
+        if self.seats.iter().all(|seat| matches!(seat.life, Life::Retired)) {
+            self.end(Ending::NoWorkers { message: message.to_owned() }).await?;
         }
         Ok(())
     }
 
-    /// Logs the end of the trial that the worker there has.
-    async fn settle(&mut self, place: usize, event: Event) -> Result<(), RunError> {
-        if let Some(job) = self.seats[place].job_mut() {
-            job.is_settled = true;
-        }
-        self.fail(event).await
-    }
-
-    /// Logs an event, and ends the run if it is one equal failure too many.
-    async fn fail(&mut self, event: Event) -> Result<(), RunError> {
-        self.log(event).await?;
-        let (times, message) = self.book.failures_in_row();
-        if times >= self.options.max_equal_failures {
-            let message = message.to_owned();
-            self.end(Ending::Failing { times, message }).await?;
-        }
-        Ok(())
-    }
-
-    /// The worker there is gone.
-    async fn gone(&mut self, place: usize, message: &str, is_out_of_memory: bool) -> Result<(), RunError> {
-        let now = self.executor.now();
-        let seat = &mut self.seats[place];
-        let job = seat.open_job().cloned();
-        let why = match &seat.life {
-            Life::Dying { why, .. } => why.clone(),
-            _ => Why::Faulty(format!("its worker died: {message}")),
-        };
-        let last_words: String = seat.last_words.iter().map(|line| format!("\n{line}")).collect();
-        seat.vacate(now, self.options.max_deaths);
-        let Some(Job { trial, attempt, .. }) = job else {
-            let Why::Faulty(what) = why else { return Ok(()) };
-            warn!("{what}{last_words}");
-            return self.give_up_without_workers(&format!("{what}{last_words}")).await;
-        };
-        match why {
-            Why::Closing => self.log(Event::Paused { trial, attempt, reason: PauseReason::Interrupted }).await,
-            Why::TimedOut => {
-                let limit = self.options.trial_limit.unwrap_or_default().as_secs_f64();
-                let message = format!("it trained for longer than {limit} s");
-                self.fail(Event::Failed { trial, attempt, cause: FailureCause::TimedOut, message }).await
-            }
-            Why::Faulty(what) => {
-                let is_out_of_memory = is_out_of_memory || speaks_of_memory(&last_words);
-                self.lost(trial, attempt, format!("{what}{last_words}"), is_out_of_memory).await
-            }
-        }
-    }
-
-    /// A trial has no worker any more and is to go on, unless that happens all the time.
-    async fn lost(
-        &mut self,
-        trial: TrialNumber,
-        attempt: Attempt,
-        message: String,
-        is_out_of_memory: bool,
-    ) -> Result<(), RunError> {
-        let deaths = self.book.deaths(trial) + 1;
-        warn!(%trial, "trial {trial}: {message}");
-        if deaths >= self.options.max_deaths {
-            let cause = if is_out_of_memory { FailureCause::OutOfMemory } else { FailureCause::Crashed };
-            return self.fail(Event::Failed { trial, attempt, cause, message }).await;
-        }
-        let wait = back_off(deaths);
-        if wait.is_zero() || matches!(self.phase, Phase::Ending { .. }) {
-            return self.log(Event::Requeued { trial, attempt, message }).await;
-        }
-        self.store.append_log(self.id, trial, attempt, Level::Error, &message).await?;
-        self.requeues.push(Requeue { from: self.executor.now() + wait, trial, attempt, message });
-        Ok(())
-    }
-
+    /// Ends the worker there; what becomes of its trial is decided when it is gone.
     fn kill(&mut self, place: usize, why: Why) {
         let until = self.executor.now() + KILL_GRACE;
         let seat = &mut self.seats[place];
@@ -730,67 +387,15 @@ impl<E: Executor> Controller<'_, E> {
         }
     }
 
-    /// Records that an older attempt spoke.
-    async fn fence(
-        &mut self,
-        place: usize,
-        trial: TrialNumber,
-        attempt: Attempt,
-        what: &str,
-    ) -> Result<(), RunError> {
-        let is_known = self.study.trial(trial).is_some() && attempt <= self.attempt(trial);
-        if is_known {
-            return self.log(Event::Fenced { trial, attempt, message: what.to_owned() }).await;
-        }
-        self.kill(place, Why::Faulty(format!("its worker spoke of attempt {attempt} of trial {trial}, which is none")));
-        Ok(())
-    }
-
-    /// Nothing of a worker that was given up counts any more, but it is on record.
-    async fn hear_stranger(&mut self, worker: WorkerId, news: News) -> Result<(), RunError> {
-        let News::Line { line, .. } = news else { return Ok(()) };
-        self.executor.kill(worker);
-        match protocol::parse(&line) {
-            Ok(FromWorker::Report { trial, attempt, step, .. }) if self.study.trial(trial).is_some() => {
-                let message = format!("a report of epoch {step}");
-                self.log(Event::Fenced { trial, attempt, message }).await
-            }
-            Ok(FromWorker::Ended { trial, attempt, .. }) if self.study.trial(trial).is_some() => {
-                self.log(Event::Fenced { trial, attempt, message: "its end".to_owned() }).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn give_up_without_workers(&mut self, message: &str) -> Result<(), RunError> {
-        if self.seats.iter().all(|seat| matches!(seat.life, Life::Retired)) {
-            self.end(Ending::NoWorkers { message: message.to_owned() }).await?;
+    /// Logs an event, and ends the run if it is one equal failure too many.
+    async fn fail(&mut self, event: Event) -> Result<(), RunError> {
+        self.log(event).await?;
+        let (times, message) = self.book.failures_in_row();
+        if times >= self.options.max_equal_failures {
+            let message = message.to_owned();
+            self.end(Ending::Failing { times, message }).await?;
         }
         Ok(())
-    }
-
-    /// A line of standard error goes into the log of the trial that its worker has.
-    async fn note_aside(&mut self, place: usize, line: &str) -> Result<(), RunError> {
-        let Some(job) = self.seats[place].job_mut() else { return Ok(()) };
-        job.lines += 1;
-        match job.lines {
-            MAX_LINES => self.note(place, Level::Warn, "further lines are left out").await,
-            lines if lines < MAX_LINES => self.note(place, Level::Info, line).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Something for people to read beside the trial that the worker there has.
-    async fn note(&mut self, place: usize, level: Level, text: &str) -> Result<(), RunError> {
-        match self.seats[place].job() {
-            Some(Job { trial, attempt, .. }) => {
-                Ok(self.store.append_log(self.id, *trial, *attempt, level, text).await?)
-            }
-            None => {
-                warn!("a worker said: {text}");
-                Ok(())
-            }
-        }
     }
 
     /// The log first, then the search, then the rest.

@@ -33,7 +33,7 @@ pub enum News {
     Gone {
         /// Who.
         worker: WorkerId,
-        /// Exit status or signal, for people.
+        /// Exit status or signal, for people: "exited with status 1".
         message: String,
         /// Whether the kernel killed it because the memory was full.
         is_out_of_memory: bool,

@@ -118,7 +118,8 @@ async fn attend(
 ) {
     let kills_before = kernel_kills();
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (stdin, stdout, stderr) = (stdin.expect("it is piped"), stdout.expect("it is piped"), stderr.expect("it is piped"));
+    let (stdin, stdout, stderr) =
+        (stdin.expect("it is piped"), stdout.expect("it is piped"), stderr.expect("it is piped"));
     let writing = tokio::spawn(write(stdin, inbox));
     let line_news = news.clone();
     let mut lines = tokio::spawn(read(stdout, move |line| line_news.send(News::Line { worker, line }).is_ok()));
@@ -173,9 +174,9 @@ async fn read(pipe: impl AsyncRead + Unpin, mut pass: impl FnMut(String) -> bool
 
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("it exited with status {code}"),
-        (None, Some(9)) => "it was killed (signal 9)".to_owned(),
-        (None, Some(signal)) => format!("it died of signal {signal}"),
+        (Some(code), _) => format!("exited with status {code}"),
+        (None, Some(9)) => "was killed (signal 9)".to_owned(),
+        (None, Some(signal)) => format!("died of signal {signal}"),
         (None, None) => status.to_string(),
     }
 }
@@ -216,7 +217,7 @@ mod tests {
         local.send(WORKER, &ToWorker::Interrupt);
         assert_eq!(next(&mut local).await, line(r#"{"message":"interrupt"}"#));
         assert_eq!(next(&mut local).await, line("3"));
-        assert_eq!(next(&mut local).await, gone("it exited with status 3"));
+        assert_eq!(next(&mut local).await, gone("exited with status 3"));
         local.send(WORKER, &ToWorker::Quit);
     }
 
@@ -226,7 +227,7 @@ mod tests {
         let mut heard = [next(&mut local).await, next(&mut local).await];
         heard.sort_by_key(|news| matches!(news, News::Aside { .. }));
         assert_eq!(heard, [line("half a line"), News::Aside { worker: WORKER, line: "why".to_owned() }]);
-        assert_eq!(next(&mut local).await, gone("it was killed (signal 9)"));
+        assert_eq!(next(&mut local).await, gone("was killed (signal 9)"));
     }
 
     #[tokio::test]
@@ -235,13 +236,13 @@ mod tests {
         assert_eq!(next(&mut local).await, line("ready"));
         assert_eq!(local.next(Instant::now()).await, None);
         local.kill(WORKER);
-        assert_eq!(next(&mut local).await, gone("it was killed (signal 9)"));
+        assert_eq!(next(&mut local).await, gone("was killed (signal 9)"));
     }
 
     #[tokio::test]
     async fn a_worker_that_closes_its_output_is_replaced() {
         let mut local = shell("exec >&-; exec sleep 1000");
-        assert_eq!(next(&mut local).await, gone("it was killed (signal 9)"));
+        assert_eq!(next(&mut local).await, gone("was killed (signal 9)"));
     }
 
     #[tokio::test]

@@ -103,7 +103,7 @@ pub struct Simulated<W> {
 #[derive(Debug)]
 enum Worker {
     Idle,
-    Training(Training),
+    Training(Box<Training>),
     Hung,
 }
 
@@ -121,7 +121,7 @@ struct Training {
 enum Happening {
     Ready(WorkerId),
     /// The epoch of the attempt is done, or its report due.
-    Turn(WorkerId, Assignment),
+    Turn(WorkerId, Box<Assignment>),
     Tell(News),
 }
 
@@ -177,7 +177,7 @@ impl<W: World> Simulated<W> {
     /// Trains the next epoch, unless there is one to report again, or the trial is at its end.
     fn go_on(&mut self, worker: WorkerId) {
         let Some(Worker::Training(training)) = self.workers.get(&worker) else { return };
-        let Training { assignment, epoch, reported, is_interrupted } = training;
+        let Training { assignment, epoch, reported, is_interrupted } = &**training;
         let is_done = *reported == *epoch && *epoch >= assignment.recipe.epochs;
         let wait = if reported < epoch { Duration::ZERO } else { self.world.epoch_time(assignment) };
         if is_done {
@@ -186,7 +186,7 @@ impl<W: World> Simulated<W> {
         } else if *is_interrupted && reported == epoch {
             self.end(worker, Outcome::Interrupted);
         } else {
-            let assignment = assignment.clone();
+            let assignment = Box::new(assignment.clone());
             self.trained += wait;
             self.plan(wait, Happening::Turn(worker, assignment));
         }
@@ -212,15 +212,15 @@ impl<W: World> Simulated<W> {
         let attempt = assignment.attempt;
         match fault {
             None => self.report(worker, step),
-            Some(Fault::DiesBeforeCheckpoint | Fault::DiesBeforeReport) => self.die(worker, "it was killed", false),
+            Some(Fault::DiesBeforeCheckpoint | Fault::DiesBeforeReport) => self.die(worker, "was killed", false),
             Some(Fault::DiesAfterReport) => {
                 self.report(worker, step);
-                self.die(worker, "it was killed", false);
+                self.die(worker, "was killed", false);
             }
-            Some(Fault::OutOfMemory) => self.die(worker, "it was killed", true),
+            Some(Fault::OutOfMemory) => self.die(worker, "was killed", true),
             Some(Fault::HalfALine) => {
                 self.garble(worker, r#"{"message":"report","trial":"#);
-                self.die(worker, "it was killed", false);
+                self.die(worker, "was killed", false);
             }
             Some(Fault::Garbage) => self.garble(worker, "\u{fffd}\u{0} Segmentation fault"),
             Some(Fault::Hangs) => {
@@ -234,7 +234,7 @@ impl<W: World> Simulated<W> {
             Some(Fault::SkipsAnEpoch) => self.report(worker, step + 1),
             Some(Fault::LosesCheckpoints) => {
                 self.disk.epochs().remove(&trial);
-                self.die(worker, "it was killed", false);
+                self.die(worker, "was killed", false);
             }
             Some(Fault::Diverges) => {
                 let message = "the loss was NaN".to_owned();
@@ -243,13 +243,14 @@ impl<W: World> Simulated<W> {
             Some(Fault::Panics) => {
                 let message = format!("index {} out of bounds", trial);
                 self.end(worker, Outcome::Failed { cause: FailureCause::Crashed, message });
-                self.die(worker, "it exited with status 1", false);
+                self.die(worker, "exited with status 1", false);
             }
         }
     }
 
     fn report(&mut self, worker: WorkerId, step: u64) {
-        let Some(Worker::Training(Training { assignment, .. })) = self.workers.get(&worker) else { return };
+        let Some(Worker::Training(training)) = self.workers.get(&worker) else { return };
+        let assignment = &training.assignment;
         let Assignment { trial, attempt, metric, .. } = *assignment;
         let metrics = BTreeMap::from([(metric.name().to_owned(), self.world.value(assignment, step))]);
         self.say(worker, &FromWorker::Report { trial, attempt, step, metrics });
@@ -315,12 +316,12 @@ impl<W: World> Executor for Simulated<W> {
                 let Some(state) = self.workers.get_mut(&worker) else { return };
                 let epoch = self.disk.epochs().get(&trial).copied().unwrap_or(0);
                 let (assignment, reported) = (Assignment::clone(assignment), assignment.reported.min(epoch));
-                *state = Worker::Training(Training { assignment, epoch, reported, is_interrupted: false });
+                *state = Worker::Training(Box::new(Training { assignment, epoch, reported, is_interrupted: false }));
                 self.go_on(worker);
             }
             ToWorker::Verdict { trial, attempt, step, verdict } => {
                 let Some(Worker::Training(training)) = self.workers.get_mut(&worker) else { return };
-                let Training { assignment, reported, .. } = training;
+                let Training { assignment, reported, .. } = &mut **training;
                 if (assignment.trial, assignment.attempt) != (*trial, *attempt) || *step != *reported + 1 {
                     return;
                 }
@@ -338,11 +339,11 @@ impl<W: World> Executor for Simulated<W> {
                     self.end(worker, Outcome::Interrupted);
                 }
             }
-            ToWorker::Quit => self.die(worker, "it exited with status 0", false),
+            ToWorker::Quit => self.die(worker, "exited with status 0", false),
         }
     }
 
     fn kill(&mut self, worker: WorkerId) {
-        self.die(worker, "it was killed (signal 9)", false);
+        self.die(worker, "was killed (signal 9)", false);
     }
 }

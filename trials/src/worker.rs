@@ -62,7 +62,8 @@ fn work(name: DeviceName) -> Result<(), Box<dyn Error>> {
             ToWorker::Verdict { .. } | ToWorker::Interrupt => continue,
         };
         let folder_lock = lock(&assignment.checkpoints)?;
-        let mut observer = Reporter { line: &line, inbox: &inbox, interrupted: &interrupted, pulse: &pulse, assignment: &assignment };
+        let mut observer =
+            Reporter { line: &line, inbox: &inbox, interrupted: &interrupted, pulse: &pulse, assignment: &assignment };
         let trained = catch_unwind(AssertUnwindSafe(|| {
             let data = shelf.load(&assignment.data, &mut observer)?;
             let job = Job {
@@ -95,7 +96,9 @@ fn work(name: DeviceName) -> Result<(), Box<dyn Error>> {
 
 fn outcome_of(outcome: nightsweep_trainer::Outcome) -> Outcome {
     match outcome {
-        nightsweep_trainer::Outcome::Completed { value, epoch } if value.is_finite() => Outcome::Completed { value, epoch },
+        nightsweep_trainer::Outcome::Completed { value, epoch } if value.is_finite() => {
+            Outcome::Completed { value, epoch }
+        }
         nightsweep_trainer::Outcome::Completed { epoch, .. } => diverged("the metric", epoch),
         nightsweep_trainer::Outcome::Diverged { epoch } => diverged("the training loss", epoch),
         nightsweep_trainer::Outcome::Paused => Outcome::Paused,
@@ -161,7 +164,9 @@ fn lock(folder: &Path) -> Result<File, Box<dyn Error>> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_PATIENCE => thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_PATIENCE => {
+                thread::sleep(Duration::from_millis(20))
+            }
             Err(error) => return Err(format!("could not lock `{}`: {error}", path.display()).into()),
         }
     }

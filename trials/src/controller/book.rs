@@ -64,7 +64,8 @@ impl Book {
             return;
         }
         let is_same = |(last, text): &(FailureCause, String)| *last == cause && shape(text) == shape(message);
-        self.failures_in_row = if self.last_failure.as_ref().is_some_and(is_same) { self.failures_in_row + 1 } else { 1 };
+        self.failures_in_row =
+            if self.last_failure.as_ref().is_some_and(is_same) { self.failures_in_row + 1 } else { 1 };
         self.last_failure = Some((cause, message.to_owned()));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -11,15 +12,17 @@ use nightsweep_search::{
     Direction, Distribution, Parameter, PrunerKind, SamplerKind, Scale, SearchSpace, StudyConfig, Trial,
 };
 use nightsweep_store::NewStudy;
-use nightsweep_trainer::DeviceName;
 use nightsweep_trainer::data::DataSpec;
+use nightsweep_trainer::{DeviceName, Metric, Recipe};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
 use super::*;
 use crate::launch::Local;
+use crate::protocol::DataSource;
 use crate::simulate::{Disk, Fault, Simulated, World};
+use crate::slots::Slot;
 
 const EPOCHS: u64 = 9;
 const EPOCH: Duration = Duration::from_secs(60);
@@ -238,10 +241,9 @@ async fn a_study_survives_every_fault_of_a_worker() {
 
 #[tokio::test]
 async fn a_trial_that_takes_its_workers_along_fails_and_the_others_do_not() {
-    for (fault, cause) in [
-        (Fault::DiesBeforeCheckpoint, FailureCause::Crashed),
-        (Fault::OutOfMemory, FailureCause::OutOfMemory),
-    ] {
+    for (fault, cause) in
+        [(Fault::DiesBeforeCheckpoint, FailureCause::Crashed), (Fault::OutOfMemory, FailureCause::OutOfMemory)]
+    {
         let night = Night::new(5, 2).await;
         let always = Faulty(|trial, _, _| (trial == 1).then_some(fault));
         assert_eq!(night.run_without_wishes(always).await.ending, Ending::Done);

@@ -1,0 +1,164 @@
+//! What a run of a study is given, and what comes of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nightsweep_search::{Study, TellError, TrialNumber};
+use nightsweep_store::{AppendError, QueryError, Store, StudyId, WriteError};
+use nightsweep_trainer::{Metric, Recipe};
+
+use crate::plan::Plan;
+use crate::protocol::DataSource;
+use crate::slots::Slot;
+
+/// What trials are made of, beyond their parameters.
+pub struct Work {
+    /// Seed of the study.
+    pub seed: u64,
+    /// What does not vary.
+    pub recipe: Recipe,
+    /// What to train on.
+    pub data: DataSource,
+    /// What trials are judged by.
+    pub metric: Metric,
+    /// Folder of the study; each trial has one of its own in it.
+    pub checkpoints: PathBuf,
+}
+
+impl Work {
+    /// What a plan says. Its seed also decides how the data is split.
+    pub fn new(plan: &Plan, checkpoints: PathBuf) -> Self {
+        let data = DataSource { spec: plan.data.clone(), base: plan.folder.clone(), seed: plan.seed };
+        Self { seed: plan.seed, recipe: plan.recipe.clone(), data, metric: plan.metric, checkpoints }
+    }
+
+    /// The folder of a trial's checkpoints.
+    pub fn checkpoints_of(&self, trial: TrialNumber) -> PathBuf {
+        self.checkpoints.join(format!("trial-{trial}"))
+    }
+}
+
+/// How patient a controller is.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// When trials are interrupted and the study is put down.
+    pub deadline: Option<Instant>,
+    /// Longest that one attempt may train.
+    pub trial_limit: Option<Duration>,
+    /// A worker that says nothing for so long is killed.
+    pub silence: Duration,
+    /// How long interrupted trials may take to write their checkpoints.
+    pub grace: Duration,
+    /// A trial that loses its worker so often without a report between has failed. So often may a slot's workers die
+    /// before they are ready.
+    pub max_deaths: u32,
+    /// So many equal failures in a row end the run.
+    pub max_equal_failures: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            deadline: None,
+            trial_limit: None,
+            silence: Duration::from_secs(300),
+            grace: Duration::from_secs(60),
+            max_deaths: 5,
+            max_equal_failures: 10,
+        }
+    }
+}
+
+/// What a person asks of a running controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Let running trials write their checkpoints, then end.
+    Interrupt,
+    /// End now; what came after the last checkpoints is trained again.
+    Abort,
+}
+
+/// Why a run ended. Its text goes into the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The search wants no more.
+    Done,
+    /// [`Control::Interrupt`].
+    Interrupted,
+    /// [`Control::Abort`].
+    Aborted,
+    /// [`Options::deadline`].
+    Deadline,
+    /// Trials fail in the same way one after the other.
+    Failing {
+        /// How many.
+        times: u32,
+        /// What the last one said.
+        message: String,
+    },
+    /// No slot has a worker that starts.
+    NoWorkers {
+        /// What the last one said.
+        message: String,
+    },
+    /// The search waits for trials, and none runs.
+    Stuck,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("the search is done"),
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::Aborted => f.write_str("aborted"),
+            Self::Deadline => f.write_str("the deadline has come"),
+            Self::Failing { times, message } => write!(f, "{times} trials in a row failed in the same way: {message}"),
+            Self::NoWorkers { message } => write!(f, "no worker starts: {message}"),
+            Self::Stuck => f.write_str("the search waits for a trial, and none is running"),
+        }
+    }
+}
+
+/// How a run went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Why it ended.
+    pub ending: Ending,
+    /// Trials in each state, over the whole study.
+    pub states: BTreeMap<&'static str, usize>,
+}
+
+/// Why a run cannot go on. Its workers are killed; the log is whole.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The log cannot be written.
+    #[error("could not write the study's log")]
+    Append(#[from] AppendError),
+    /// The log cannot be read.
+    #[error("could not read the study's log")]
+    Query(#[from] QueryError),
+    /// What goes beside the log cannot be written.
+    #[error("could not write to the study's store")]
+    Write(#[from] WriteError),
+    /// The log contradicts itself.
+    #[error("the study's log does not fit its search")]
+    Tell(#[from] TellError),
+}
+
+/// A study that is to be led.
+pub struct Session<'a> {
+    /// The search, which has been told the whole log.
+    pub study: &'a mut Study,
+    /// Where the log is.
+    pub store: &'a Store,
+    /// Which log.
+    pub id: StudyId,
+    /// What trials are made of.
+    pub work: &'a Work,
+    /// Where they train.
+    pub slots: Vec<Slot>,
+    /// When to lose patience.
+    pub options: Options,
+}
