@@ -1,1 +1,18 @@
-//! x
+//! From a study file to trials on workers: the plan, the binding of points to recipes, the controller and its workers.
+
+pub mod bind;
+pub mod controller;
+pub mod error;
+pub mod executor;
+pub mod launch;
+pub mod plan;
+pub mod protocol;
+mod schema;
+pub mod simulate;
+pub mod slots;
+mod space_table;
+pub mod study_file;
+pub mod worker;
+
+pub use error::StudyFileError;
+pub use plan::Plan;
