@@ -1,5 +1,7 @@
 //! The studies of a file, each with what was asked for.
 
+use std::collections::BTreeMap;
+
 use nightsweep_search::{Direction, SearchSpace};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,8 +9,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use thiserror::Error;
 
+use crate::events::Seq;
 use crate::open::{QueryError, Store, WriteError};
-use crate::words::{from_json, from_word, now_ms, word_of};
+use crate::words::{from_json, from_word, now_ms, unsigned, word_of};
 
 /// Place of a study in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -115,6 +118,18 @@ impl Store {
     pub async fn studies(&self) -> Result<Vec<StudyRow>, QueryError> {
         let rows = sqlx::query("SELECT * FROM studies ORDER BY id DESC").fetch_all(&self.reader).await?;
         rows.iter().map(read).collect()
+    }
+
+    /// Name of every study and the place of its latest event, to see by one look whether anything happened.
+    pub async fn last_seqs(&self) -> Result<BTreeMap<String, Seq>, QueryError> {
+        let rows = sqlx::query(
+            "SELECT name, (SELECT coalesce(max(seq), 0) FROM events WHERE study = studies.id) AS seq FROM studies",
+        );
+        let mut seqs = BTreeMap::new();
+        for row in rows.fetch_all(&self.reader).await? {
+            seqs.insert(row.try_get("name")?, Seq(unsigned(row.try_get("seq")?)));
+        }
+        Ok(seqs)
     }
 }
 

@@ -1,0 +1,84 @@
+// Follows the study and puts what changed into the page as it is: nothing is scrolled, sorted or selected anew.
+"use strict";
+
+const connection = document.getElementById("connection");
+const source = new EventSource(document.body.dataset.live);
+// A page that is fetched more often than this is not read faster.
+const PAUSE_MS = 1000;
+let seen = null;
+let wanted = false;
+let busy = false;
+
+source.addEventListener("changed", (event) => {
+  tell("live", "on");
+  // The first word tells where the page stands already, unless something happened since it was made.
+  if (event.data !== seen) {
+    seen = event.data;
+    wanted = true;
+    refresh();
+  }
+});
+source.addEventListener("open", () => tell("live", "on"));
+source.addEventListener("error", () => tell("not connected", "off"));
+document.addEventListener("visibilitychange", refresh);
+
+function tell(text, state) {
+  connection.textContent = text;
+  connection.className = "connection " + state;
+}
+
+async function refresh() {
+  if (!wanted || busy || document.hidden) return;
+  wanted = false;
+  busy = true;
+  try {
+    const response = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (response.ok) patch(new DOMParser().parseFromString(await response.text(), "text/html"));
+  } catch {
+    wanted = true;
+  }
+  setTimeout(() => {
+    busy = false;
+    refresh();
+  }, PAUSE_MS);
+}
+
+function patch(fresh) {
+  for (const old of document.querySelectorAll("[data-patch]")) {
+    const next = fresh.getElementById(old.id);
+    if (!next || holdsSelection(old, old.dataset.patch === "rows")) continue;
+    if (old.dataset.patch === "rows") patchRows(old, next);
+    else if (old.innerHTML !== next.innerHTML && !old.contains(document.activeElement)) replaceContent(old, next);
+  }
+}
+
+function replaceContent(old, next) {
+  const places = [...old.querySelectorAll("[tabindex]")].map((part) => part.scrollTop);
+  old.replaceChildren(...document.importNode(next, true).childNodes);
+  old.querySelectorAll("[tabindex]").forEach((part, index) => (part.scrollTop = places[index] ?? 0));
+}
+
+// Rows stay the same elements as long as they say the same; those with the focus or a selection stay in any case.
+function patchRows(old, next) {
+  const rows = new Map([...old.children].map((row) => [row.id, row]));
+  let place = old.firstElementChild;
+  for (const row of next.children) {
+    const known = rows.get(row.id);
+    rows.delete(row.id);
+    const same = known && (known.outerHTML === row.outerHTML || holdsSelection(known) || known.contains(document.activeElement));
+    const wantedRow = same ? known : document.importNode(row, true);
+    if (known && !same) {
+      if (place === known) place = known.nextElementSibling;
+      known.remove();
+      wantedRow.classList.add("changed");
+    }
+    if (wantedRow === place) place = place.nextElementSibling;
+    else old.insertBefore(wantedRow, place);
+  }
+  for (const row of rows.values()) row.remove();
+}
+
+function holdsSelection(element, never) {
+  const selection = getSelection();
+  return !never && !selection.isCollapsed && selection.containsNode(element, true);
+}

@@ -1,0 +1,78 @@
+//! What a client is told when a page cannot be had, as a page or as JSON; the log gets the chain.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use nightsweep_store::{FilterError, QueryError};
+use thiserror::Error;
+
+use crate::view;
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    #[error("there is no study `{name}` in this store")]
+    NoSuchStudy { name: String },
+    #[error("study `{study}` has no trial {number}")]
+    NoSuchTrial { study: String, number: String },
+    #[error("there is no such page")]
+    NoSuchPage,
+    #[error("`{value}` is no {name}")]
+    BadQuery { name: &'static str, value: String },
+    #[error("too many pages follow the store already")]
+    TooManyStreams,
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error("the store could not be read")]
+    Store(#[source] QueryError),
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Filter(error) => Self::Filter(error),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSuchStudy { .. } | Self::NoSuchTrial { .. } | Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::BadQuery { .. } | Self::Filter(_) => StatusCode::BAD_REQUEST,
+            Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn log(&self) {
+        if let Self::Store(source) = self {
+            let source: &dyn std::error::Error = source;
+            tracing::error!(error = source, "a page could not be made: {self}");
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.log();
+        (self.status(), view::error(self.status(), &self.to_string())).into_response()
+    }
+}
+
+/// The same for a client that reads JSON.
+pub(crate) struct ApiError(Error);
+
+impl<E: Into<Error>> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.0.log();
+        (self.0.status(), Json(serde_json::json!({ "error": self.0.to_string() }))).into_response()
+    }
+}

@@ -1,0 +1,108 @@
+//! Numbers and times as people read them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use nightsweep_search::{ParamValue, TrialState};
+
+/// A metric: always with the same digits, so that a column lines up.
+pub(crate) fn metric(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e5).contains(&value.abs()) { format!("{value:.4}") } else { format!("{value:.3e}") }
+}
+
+/// A number in as few digits as tell it apart.
+pub(crate) fn short(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e6).contains(&value.abs()) {
+        return format!("{value:.2e}");
+    }
+    let digits = (3 - value.abs().log10().floor() as i32 - 1).clamp(0, 8) as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+pub(crate) fn param(value: &ParamValue) -> String {
+    match value {
+        ParamValue::Float(value) => short(*value),
+        other => other.to_string(),
+    }
+}
+
+/// The two largest units that are not zero.
+pub(crate) fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) if ms < 10_000 && ms > 0 => format!("{}.{} s", seconds, ms / 100 % 10),
+        (0, 0, 0, seconds) => format!("{seconds} s"),
+        (0, 0, minutes, seconds) => format!("{minutes} m {seconds:02} s"),
+        (0, hours, minutes, _) => format!("{hours} h {minutes:02} m"),
+        (days, hours, _, _) => format!("{days} d {hours:02} h"),
+    }
+}
+
+/// Day and minute in the time zone of the machine that has the studies.
+pub(crate) fn day_and_time(ms: i64) -> String {
+    in_zone(ms, "%Y-%m-%d %H:%M")
+}
+
+pub(crate) fn time(ms: i64) -> String {
+    in_zone(ms, "%H:%M:%S")
+}
+
+fn in_zone(ms: i64, format: &str) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(time) => time.to_zoned_datetime(TimeZone::system()).strftime(format).to_string(),
+        Err(_) => "?".to_owned(),
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// All states in the order in which people ask for them, with their words and signs: no state is told by colour alone.
+pub(crate) const STATES: [(TrialState, &str, &str); 7] = [
+    (TrialState::Running, "running", "▶"),
+    (TrialState::Complete, "complete", "✓"),
+    (TrialState::Paused, "paused", "‖"),
+    (TrialState::Waiting, "waiting", "…"),
+    (TrialState::Pruned, "pruned", "✂"),
+    (TrialState::Failed, "failed", "✕"),
+    (TrialState::Lost, "lost", "?"),
+];
+
+/// The word and the sign of a state.
+pub(crate) fn state(state: TrialState) -> (&'static str, &'static str) {
+    STATES.iter().find(|row| row.0 == state).map_or(("unknown", "?"), |row| (row.1, row.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_two_units() {
+        let check = |ms, expected: &str| assert_eq!(duration(ms), expected);
+        check(0, "0 s");
+        check(1_234, "1.2 s");
+        check(59_999, "59 s");
+        check(61_000, "1 m 01 s");
+        check(3_600_000 * 5 + 60_000, "5 h 01 m");
+        check(86_400_000 * 2, "2 d 00 h");
+    }
+
+    #[test]
+    fn numbers_are_as_short_as_they_can_be() {
+        let check = |value, expected: &str| assert_eq!(short(value), expected);
+        check(0.1, "0.1");
+        check(0.00031622, "0.000316");
+        check(0.00001, "1.00e-5");
+        check(1.0, "1");
+        check(123.456, "123");
+        check(-0.25, "-0.25");
+        assert_eq!(metric(0.91), "0.9100");
+        assert_eq!(metric(1e-7), "1.000e-7");
+    }
+}

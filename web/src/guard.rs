@@ -1,0 +1,187 @@
+//! Who may look: the Host header, the token, and what a browser is told to keep to.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{Form, Request, State};
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, LOCATION, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+use crate::view;
+
+const COOKIE_NAME: &str = "nightsweep";
+
+/// Scripts and styles only from files of our own, and nothing from elsewhere.
+const HEADERS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// What opens a leaderboard that is not only on this machine.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// A token of 128 random bits.
+    pub fn random() -> Result<Self, SettingsError> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|error| SettingsError::Random(std::io::Error::other(error.to_string())))?;
+        Ok(Self(blake3::Hash::from_slice(&[bytes, bytes].concat()).expect("32 bytes").to_hex()[..32].to_owned()))
+    }
+
+    /// A token that someone chose; of some length, since it is all that stands between the network and the pages.
+    pub fn chosen(text: &str) -> Result<Self, SettingsError> {
+        if text.chars().count() < 16 { Err(SettingsError::ShortToken) } else { Ok(Self(text.to_owned())) }
+    }
+
+    /// The text to print once, and to type.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        same(&blake3::hash(text.as_bytes()), &blake3::hash(self.0.as_bytes()))
+    }
+
+    /// Not the token itself, so that a cookie that leaks does not tell it.
+    fn cookie(&self) -> String {
+        blake3::Hash::from(blake3::derive_key("nightsweep web cookie 1", self.0.as_bytes())).to_hex().to_string()
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Compares in a time that does not tell where the difference is.
+fn same(one: &blake3::Hash, other: &blake3::Hash) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+/// How the pages are served.
+#[derive(Clone, Debug, Default)]
+pub struct WebSettings {
+    token: Option<Token>,
+    hosts: Vec<String>,
+}
+
+/// Why the pages cannot be served so.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// Anyone who reaches the address would see the studies.
+    #[error("{address} can be reached from other machines, so it needs a token")]
+    TokenNeeded {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// It could be guessed.
+    #[error("a token needs 16 letters or more")]
+    ShortToken,
+    /// The system gave no random bits.
+    #[error("could not draw a random token")]
+    Random(#[source] std::io::Error),
+}
+
+impl WebSettings {
+    /// For that address: beyond this machine only with a token.
+    pub fn for_address(address: SocketAddr, token: Option<Token>) -> Result<Self, SettingsError> {
+        if token.is_none() && !address.ip().is_loopback() {
+            return Err(SettingsError::TokenNeeded { address });
+        }
+        Ok(Self { token, hosts: Vec::new() })
+    }
+
+    /// Also answers to this host name, as a proxy may ask for.
+    pub fn with_host(mut self, host: impl Into<String>) -> Self {
+        self.hosts.push(host.into());
+        self
+    }
+
+    /// A site that resolves its own name to our address still sends that name: numbers and localhost cannot be taken
+    /// over so, whatever the port of the tunnel.
+    fn knows_host(&self, headers: &HeaderMap) -> bool {
+        let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+        if host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok() {
+            return true;
+        }
+        if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return address.parse::<IpAddr>().is_ok();
+        }
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    fn lets_in(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else { return true };
+        let text = |name: HeaderName| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        let bearer = text(AUTHORIZATION).filter_map(|value| value.strip_prefix("Bearer ")).any(|it| token.matches(it));
+        let cookie = blake3::hash(token.cookie().as_bytes());
+        let cookies = text(COOKIE).flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let mut ours = cookies.filter(|(name, _)| *name == COOKIE_NAME);
+        bearer || ours.any(|(_, value)| same(&blake3::hash(value.as_bytes()), &cookie))
+    }
+}
+
+/// Stands before every route.
+pub(crate) async fn guard(State(settings): State<WebSettings>, request: Request, next: Next) -> Response {
+    let open = ["/login", "/assets/style.css"].contains(&request.uri().path());
+    let mut response = if !settings.knows_host(request.headers()) {
+        (StatusCode::MISDIRECTED_REQUEST, "this host name is not known here\n").into_response()
+    } else if open || settings.lets_in(request.headers()) {
+        next.run(request).await
+    } else {
+        refuse(&settings, request.uri())
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A link may carry the token once; otherwise it is asked for.
+fn refuse(settings: &WebSettings, uri: &Uri) -> Response {
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    match (pairs.find(|(name, _)| name == "token"), &settings.token) {
+        (Some((_, text)), Some(token)) if token.matches(&text) => enter(token, uri.path()),
+        (given, _) if uri.path().starts_with("/api/") => {
+            let message = if given.is_some() { "wrong token" } else { "a token is needed" };
+            (StatusCode::UNAUTHORIZED, axum::Json(serde_json::json!({ "error": message }))).into_response()
+        }
+        (given, _) => (StatusCode::UNAUTHORIZED, view::login(given.is_some())).into_response(),
+    }
+}
+
+fn enter(token: &Token, path: &str) -> Response {
+    let cookie = format!("{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict", token.cookie());
+    // A path of two slashes would be another host.
+    let path = format!("/{}", path.trim_start_matches(['/', '\\']));
+    (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, path)]).into_response()
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Login {
+    token: String,
+}
+
+/// What the form of the page that asks for the token sends.
+pub(crate) async fn login(State(settings): State<WebSettings>, Form(login): Form<Login>) -> Response {
+    match &settings.token {
+        Some(token) if token.matches(&login.token) => enter(token, "/"),
+        Some(_) => (StatusCode::UNAUTHORIZED, view::login(true)).into_response(),
+        None => (StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response(),
+    }
+}

@@ -1,0 +1,82 @@
+//! Every address and what answers it.
+
+mod api;
+mod pages;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use nightsweep_search::TrialNumber;
+use nightsweep_store::{Store, StudyRow, TrialRow};
+
+use crate::error::Error;
+use crate::guard::{self, WebSettings};
+use crate::live::{self, Live};
+
+/// What handlers can ask for.
+#[derive(Clone)]
+struct App {
+    store: Store,
+    live: Live,
+    settings: WebSettings,
+}
+
+impl FromRef<App> for Store {
+    fn from_ref(app: &App) -> Self {
+        app.store.clone()
+    }
+}
+
+impl FromRef<App> for Live {
+    fn from_ref(app: &App) -> Self {
+        app.live.clone()
+    }
+}
+
+impl FromRef<App> for WebSettings {
+    fn from_ref(app: &App) -> Self {
+        app.settings.clone()
+    }
+}
+
+pub(crate) fn router(store: Store, settings: WebSettings) -> Router {
+    let app = App { live: Live::follow(store.clone()), store, settings: settings.clone() };
+    Router::new()
+        .route("/", get(pages::index))
+        .route("/studies", get(pages::studies))
+        .route("/studies/{name}", get(pages::board))
+        .route("/studies/{name}/live", get(live::live))
+        .route("/studies/{name}/trials/{number}", get(pages::trial))
+        .route("/api/v1/studies", get(api::list_studies))
+        .route("/api/v1/studies/{name}", get(api::show_study))
+        .route("/api/v1/studies/{name}/trials", get(api::list_trials))
+        .route("/api/v1/studies/{name}/trials/{number}", get(api::show_trial))
+        .route("/api/v1/studies/{name}/events", get(api::list_events))
+        .route("/assets/style.css", get(async || asset("text/css", include_str!("../assets/style.css"))))
+        .route("/assets/live.js", get(async || asset("text/javascript", include_str!("../assets/live.js"))))
+        .route("/assets/icon.svg", get(async || asset("image/svg+xml", include_str!("../assets/icon.svg"))))
+        .route("/login", post(guard::login))
+        .fallback(async || Error::NoSuchPage)
+        .with_state(app)
+        .layer(middleware::from_fn_with_state(settings, guard::guard))
+}
+
+/// A file of the binary. Asked for each time, since its address does not change with the version.
+fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
+    ([(CONTENT_TYPE, format!("{kind}; charset=utf-8")), (CACHE_CONTROL, "no-cache".to_owned())], text)
+}
+
+async fn study_named(store: &Store, name: String) -> Result<StudyRow, Error> {
+    store.study_named(&name).await?.ok_or(Error::NoSuchStudy { name })
+}
+
+async fn trial_of(store: &Store, study: &StudyRow, number: String) -> Result<TrialRow, Error> {
+    let found = match number.parse() {
+        Ok(parsed) => store.trial(study.id, TrialNumber(parsed)).await?,
+        Err(_) => None,
+    };
+    found.ok_or_else(|| Error::NoSuchTrial { study: study.name.clone(), number })
+}

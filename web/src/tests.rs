@@ -1,0 +1,386 @@
+//! Every page through its address, over a store that is filled as a controller would.
+
+use axum::body::{Body, to_bytes};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, SET_COOKIE};
+use axum::http::{Request, Response, StatusCode};
+use futures_util::StreamExt;
+use nightsweep_search::{
+    Attempt, Direction, Distribution, Event, FailureCause, ParamValue, Parameter, Scale, SearchSpace, TrialNumber,
+};
+use nightsweep_store::{Level, NewStudy, Store, StudyId};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use crate::{Token, WebSettings, router};
+
+/// A name that would be markup, a path and a query if any page believed it.
+const NAME: &str = "night/1 <script>alert(1)</script>&?#";
+const ADDRESS: &str = "/studies/night%2F1%20%3Cscript%3Ealert%281%29%3C%2Fscript%3E%26%3F%23";
+
+struct Fixture {
+    _dir: TempDir,
+    store: Store,
+    study: StudyId,
+    settings: WebSettings,
+}
+
+impl Fixture {
+    async fn empty() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("studies.db")).await.unwrap();
+        let study = store.create_study(new_study(NAME)).await.unwrap();
+        Self { _dir: dir, store, study, settings: WebSettings::default() }
+    }
+
+    /// Trial 0 complete with 0.75, 1 failed, 2 running.
+    async fn new() -> Self {
+        let fixture = Self::empty().await;
+        let started = |number, lr: f64, optimizer: &str| Event::Started {
+            trial: TrialNumber(number),
+            params: serde_json::from_value(serde_json::json!({ "lr": lr, "<b>optimizer": optimizer })).unwrap(),
+            why: "a <i>Sobol</i> point".to_owned(),
+        };
+        let reported = |number, step, value| Event::Reported {
+            trial: TrialNumber(number),
+            attempt: Attempt(1),
+            step,
+            value: Some(value),
+            metrics: [("train_loss".to_owned(), 0.5), ("<u>own".to_owned(), 1.0)].into(),
+        };
+        let events = [
+            Event::Opened { pid: 7, host: "<em>host".to_owned(), version: "0.1.0".to_owned() },
+            started(0, 0.1, "sgd"),
+            reported(0, 1, 0.5),
+            reported(0, 2, 0.75),
+            Event::Completed { trial: TrialNumber(0), attempt: Attempt(1), value: 0.75 },
+            started(1, 0.01, "<img src=x>"),
+            Event::Failed {
+                trial: TrialNumber(1),
+                attempt: Attempt(1),
+                cause: FailureCause::OutOfMemory,
+                message: "no <s>memory".to_owned(),
+            },
+            started(2, 0.001, "sgd"),
+        ];
+        fixture.store.append_all_at(fixture.study, 1_790_000_000_000, &events).await.unwrap();
+        let trial = TrialNumber(0);
+        fixture.store.set_recipe(fixture.study, trial, "epochs = 2 # <recipe>\n").await.unwrap();
+        fixture.store.append_log(fixture.study, trial, Attempt(1), Level::Warn, "slow <disk>").await.unwrap();
+        fixture.store.record_assignment(fixture.study, trial, Attempt(1), "gpu-0", "<NVIDIA>", 42).await.unwrap();
+        fixture
+    }
+
+    async fn ask(&self, request: Request<Body>) -> Response<Body> {
+        router(self.store.clone(), self.settings.clone()).oneshot(request).await.unwrap()
+    }
+
+    async fn get(&self, address: &str) -> (StatusCode, String) {
+        text(self.ask(request(address).body(Body::empty()).unwrap()).await).await
+    }
+
+    async fn json(&self, address: &str) -> serde_json::Value {
+        serde_json::from_str(&self.get(address).await.1).unwrap()
+    }
+}
+
+fn new_study(name: &str) -> NewStudy {
+    let words = ["sgd", "<img src=x>"].map(|word| ParamValue::Text(word.to_owned()));
+    let parameter = |name: &str, distribution| Parameter { name: name.to_owned(), distribution, when: None };
+    NewStudy {
+        name: name.to_owned(),
+        source: String::new(),
+        plan: serde_json::json!({}),
+        metric: "val_<accuracy>".to_owned(),
+        direction: Direction::Maximize,
+        seed: 1,
+        space: SearchSpace(vec![
+            parameter("<b>optimizer", Distribution::Categorical { choices: words.to_vec() }),
+            parameter("lr", Distribution::Float { low: 1e-3, high: 1.0, scale: Scale::Log }),
+        ]),
+    }
+}
+
+fn request(address: &str) -> axum::http::request::Builder {
+    Request::get(address).header(HOST, "127.0.0.1:8787")
+}
+
+async fn text(response: Response<Body>) -> (StatusCode, String) {
+    let status = response.status();
+    let bytes = to_bytes(response.into_body(), 1 << 24).await.unwrap();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+/// The numbers of the trials on a board, in order.
+fn rows(page: &str) -> Vec<u64> {
+    page.split("id=\"trial-").skip(1).map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_only_study_is_opened_at_once() {
+    let fixture = Fixture::new().await;
+    let response = fixture.ask(request("/").body(Body::empty()).unwrap()).await;
+    assert_eq!(response.headers()[LOCATION], ADDRESS);
+    fixture.store.create_study(new_study("other")).await.unwrap();
+    let (status, page) = fixture.get("/").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains(ADDRESS) && page.contains("/studies/other"));
+}
+
+#[tokio::test]
+async fn the_board_ranks_and_shows_every_trial() {
+    let (status, page) = Fixture::new().await.get(ADDRESS).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(rows(&page), [0, 1, 2]);
+    for part in ["0.7500", "gpu-0", "out of memory", "<polyline", "</svg>", "complete", "1–3 of 3", "0.01"] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn the_address_filters_sorts_and_pages() {
+    let fixture = Fixture::new().await;
+    let check = async |query: &str, expected: &[u64]| {
+        let (status, page) = fixture.get(&format!("{ADDRESS}{query}")).await;
+        assert_eq!((status, rows(&page)), (StatusCode::OK, expected.to_vec()), "{query}");
+    };
+    check("?sort=lr", &[2, 1, 0]).await;
+    check("?sort=lr&desc=1", &[0, 1, 2]).await;
+    check("?state=failed&state=running&sort=number", &[1, 2]).await;
+    check("?filter=lr+%3C+0.1+and+%22%3Cb%3Eoptimizer%22+%3D+sgd", &[2]).await;
+    check("?limit=1&offset=1&sort=number", &[1]).await;
+    check("?filter=lr+%3E+5", &[]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_filter_is_told_above_all_trials() {
+    let fixture = Fixture::new().await;
+    for query in ["?filter=%3Cx%3E+%3D", "?filter=momentum+%3E+1", "?sort=momentum", "?filter=lr+%3E+sgd"] {
+        let (status, page) = fixture.get(&format!("{ADDRESS}{query}")).await;
+        assert_eq!((status, rows(&page).len()), (StatusCode::BAD_REQUEST, 3), "{query}");
+        assert!(page.contains("role=\"alert\""));
+    }
+    assert_eq!(fixture.get(&format!("{ADDRESS}?state=gone")).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_trial_shows_all_that_is_known_of_it() {
+    let fixture = Fixture::new().await;
+    let (status, page) = fixture.get(&format!("{ADDRESS}/trials/0")).await;
+    assert_eq!(status, StatusCode::OK);
+    for part in ["epochs = 2 # &lt;recipe&gt;", "slow &lt;disk&gt;", "reported epochs 1 to 2", "process 42", "</svg>"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let (_, failed) = fixture.get(&format!("{ADDRESS}/trials/1")).await;
+    assert!(failed.contains("failed, out of memory: no &lt;s&gt;memory"));
+}
+
+#[tokio::test]
+async fn no_text_of_a_study_becomes_markup() {
+    let fixture = Fixture::new().await;
+    fixture.store.create_study(new_study("other")).await.unwrap();
+    let pages = ["/studies", ADDRESS, &format!("{ADDRESS}/trials/0"), &format!("{ADDRESS}/trials/1")];
+    for address in pages.into_iter().chain(["/studies/%3Cscript%3E", &format!("{ADDRESS}?filter=%22%3E%3Cscript%3E")]) {
+        let (_, page) = fixture.get(address).await;
+        let foreign =
+            ["<script>", "<img", "<em>", "<s>", "<u>", "<b>o", "<accuracy>", "<NVIDIA>", "<disk>", "<recipe>"];
+        for markup in foreign.into_iter().chain([" style=\"", "javascript:", " onload"]) {
+            assert!(!page.contains(markup), "{markup} in {address}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let fixture = Fixture::new().await;
+    for address in ["/nothing", "/studies/none", "/studies/none/live", "/studies/none/trials/0", "/api/v1/studies/none"]
+    {
+        assert_eq!(fixture.get(address).await.0, StatusCode::NOT_FOUND, "{address}");
+    }
+    for number in ["3", "-1", "x", "99999999999999999999"] {
+        assert_eq!(fixture.get(&format!("{ADDRESS}/trials/{number}")).await.0, StatusCode::NOT_FOUND, "{number}");
+    }
+    let api = fixture.json("/api/v1/studies/none").await;
+    assert_eq!(api["error"], "there is no study `none` in this store");
+}
+
+#[tokio::test]
+async fn a_study_without_trials_says_so() {
+    let (status, page) = Fixture::empty().await.get(ADDRESS).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("No trial has started yet.") && page.contains("not started"));
+}
+
+#[tokio::test]
+async fn the_api_tells_a_trial_whole() {
+    let fixture = Fixture::new().await;
+    let board = fixture.json(&format!("/api/v1{ADDRESS}/trials?state=complete")).await;
+    insta::assert_json_snapshot!(board, @r#"
+    {
+      "trials": [
+        {
+          "number": 0,
+          "state": "complete",
+          "rank": 1,
+          "value": 0.75,
+          "last_value": 0.75,
+          "best_value": 0.75,
+          "best_step": 2,
+          "steps": 2,
+          "attempt": 1,
+          "params": {
+            "lr": 0.1,
+            "<b>optimizer": "sgd"
+          },
+          "why": "a <i>Sobol</i> point",
+          "started_at_ms": 1790000000000,
+          "finished_at_ms": 1790000000000,
+          "active_ms": 0,
+          "running_since_ms": null,
+          "pause": null,
+          "cause": null,
+          "message": null,
+          "slot": "gpu-0",
+          "device": "<NVIDIA>",
+          "pid": 42
+        }
+      ],
+      "matching": 1
+    }
+    "#);
+    let trial = fixture.json(&format!("/api/v1{ADDRESS}/trials/0")).await;
+    assert_eq!(trial["trial"], board["trials"][0]);
+    assert_eq!((&trial["reports"][1]["value"], &trial["recipe"]), (&0.75.into(), &"epochs = 2 # <recipe>\n".into()));
+    let study = fixture.json(&format!("/api/v1{ADDRESS}")).await;
+    insta::assert_json_snapshot!(study["summary"]["counts"], @r#"
+    {
+      "waiting": 0,
+      "running": 1,
+      "paused": 0,
+      "complete": 1,
+      "pruned": 0,
+      "failed": 1,
+      "lost": 0
+    }
+    "#);
+    assert_eq!(fixture.json("/api/v1/studies").await["studies"][0]["best_value"], 0.75);
+}
+
+#[tokio::test]
+async fn the_api_tells_the_log_after_a_place() {
+    let fixture = Fixture::new().await;
+    let list = fixture.json(&format!("/api/v1{ADDRESS}/events?after=6")).await;
+    insta::assert_json_snapshot!(list, @r#"
+    {
+      "events": [
+        {
+          "seq": 7,
+          "at_ms": 1790000000000,
+          "event": {
+            "kind": "failed",
+            "trial": 1,
+            "attempt": 1,
+            "cause": "out_of_memory",
+            "message": "no <s>memory"
+          }
+        },
+        {
+          "seq": 8,
+          "at_ms": 1790000000000,
+          "event": {
+            "kind": "started",
+            "trial": 2,
+            "params": {
+              "lr": 0.001,
+              "<b>optimizer": "sgd"
+            },
+            "why": "a <i>Sobol</i> point"
+          }
+        }
+      ],
+      "last": 8
+    }
+    "#);
+    assert_eq!(fixture.json(&format!("/api/v1{ADDRESS}/events?after=8")).await["last"], 8);
+    assert_eq!(fixture.get(&format!("/api/v1{ADDRESS}/events?after=x")).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_stream_tells_when_something_happened() {
+    let fixture = Fixture::new().await;
+    let response = fixture.ask(request(&format!("{ADDRESS}/live")).body(Body::empty()).unwrap()).await;
+    assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
+    let mut stream = response.into_body().into_data_stream();
+    let mut next = async || String::from_utf8(stream.next().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(next().await.contains("data: 8"));
+    let closed = Event::Closed { reason: "done".to_owned() };
+    fixture.store.append(fixture.study, &closed).await.unwrap();
+    assert!(next().await.contains("data: 9"));
+}
+
+#[tokio::test]
+async fn a_host_name_that_is_not_ours_is_refused() {
+    let mut fixture = Fixture::new().await;
+    fixture.settings = WebSettings::default().with_host("night.example");
+    let check = async |host: &str, expected: StatusCode| {
+        let request = Request::get("/studies").header(HOST, host).body(Body::empty()).unwrap();
+        assert_eq!(fixture.ask(request).await.status(), expected, "{host}");
+    };
+    for host in ["localhost", "localhost:9000", "127.0.0.1:1", "[::1]:8787", "[::1]", "10.0.0.7", "NIGHT.example:80"] {
+        check(host, StatusCode::OK).await;
+    }
+    for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8787", "night.example.evil", ""] {
+        check(host, StatusCode::MISDIRECTED_REQUEST).await;
+    }
+}
+
+#[tokio::test]
+async fn without_the_token_nothing_is_told() {
+    let mut fixture = Fixture::new().await;
+    let public = "0.0.0.0:8787".parse().unwrap();
+    assert!(WebSettings::for_address(public, None).is_err());
+    assert!(Token::chosen("too short").is_err());
+    let token = Token::random().unwrap();
+    assert_ne!(token.text(), Token::random().unwrap().text());
+    fixture.settings = WebSettings::for_address(public, Some(token.clone())).unwrap();
+
+    for address in ["/", ADDRESS, "/api/v1/studies", "/assets/live.js", &format!("{ADDRESS}?token=guess")] {
+        let (status, page) = fixture.get(address).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{address}");
+        assert!(!page.contains("night") || page.contains("nightsweep") && !page.contains("0.75"), "{address}");
+    }
+    let with = async |name, value: String| {
+        fixture.ask(request("/studies").header(name, value).body(Body::empty()).unwrap()).await.status()
+    };
+    assert_eq!(with(AUTHORIZATION, format!("Bearer {}", token.text())).await, StatusCode::OK);
+    assert_eq!(with(AUTHORIZATION, "Bearer guess".to_owned()).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(with(COOKIE, format!("nightsweep={}", token.text())).await, StatusCode::UNAUTHORIZED);
+
+    let link = request(&format!("//evil.example?token={}", token.text())).body(Body::empty()).unwrap();
+    let entered = fixture.ask(link).await;
+    assert_eq!(
+        (entered.status(), &entered.headers()[LOCATION]),
+        (StatusCode::SEE_OTHER, &"/evil.example".parse().unwrap())
+    );
+    let cookie = entered.headers()[SET_COOKIE].to_str().unwrap().to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains(token.text()));
+    assert_eq!(with(COOKIE, format!("a=b; {}", cookie.split(';').next().unwrap())).await, StatusCode::OK);
+
+    let form = |text: &str| {
+        let request =
+            Request::post("/login").header(HOST, "10.0.0.7").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        request.body(Body::from(format!("token={text}"))).unwrap()
+    };
+    assert_eq!(fixture.ask(form("guess")).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(fixture.ask(form(token.text())).await.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn every_answer_tells_the_browser_what_to_keep_to() {
+    let fixture = Fixture::new().await;
+    for address in ["/studies", "/nothing", "/api/v1/studies", "/assets/style.css"] {
+        let response = fixture.ask(request(address).body(Body::empty()).unwrap()).await;
+        let policy = response.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{address}");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    }
+}

@@ -1,0 +1,50 @@
+//! The list of studies.
+
+use maud::{Markup, html};
+use nightsweep_store::{Controller, StudyRow, Summary};
+
+use super::{Follows, direction_word, metric, page, study_address};
+use crate::format;
+
+/// All studies with what they found.
+pub(crate) fn studies(studies: &[(StudyRow, Summary)]) -> Markup {
+    let content = html! {
+        h1 { "Studies" }
+        @if studies.is_empty() {
+            section.notice {
+                p { "This store has no study yet." }
+                p { "Start one with " code { "nightsweep run sweep.toml" } ", or let "
+                    code { "nightsweep init FOLDER" } " write a study file for your images." }
+            }
+        }
+        ul.studies {
+            @for (study, summary) in studies {
+                li {
+                    a.card href=(study_address(&study.name)) {
+                        div { strong { (study.name) } " " (status(&summary.controller)) }
+                        div.best {
+                            span.figure { (metric(summary.best.as_ref().and_then(|best| best.shown_value()))) }
+                            span.unit { (study.metric) ", " (direction_word(study.direction)) }
+                        }
+                        div.unit {
+                            (summary.counts.total()) " trials, " (summary.counts.complete) " complete · "
+                            (format::day_and_time(study.created_at_ms))
+                        }
+                    }
+                }
+            }
+        }
+    };
+    page("Studies", Follows::Nothing, html! {}, content)
+}
+
+/// Whether somebody drives the study, as far as the log tells.
+pub(super) fn status(controller: &Controller) -> Markup {
+    html! {
+        @match controller {
+            Controller::None => span.status { "not started" },
+            Controller::Open { pid, host, .. } => span.status.on title={ "process " (pid) } { "running on " (host) },
+            Controller::Closed { reason, .. } => span.status { "ended: " (reason) },
+        }
+    }
+}

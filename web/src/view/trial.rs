@@ -1,0 +1,219 @@
+//! The page of a trial: how it went, what it trained with, and what happened to it.
+
+use std::collections::BTreeSet;
+
+use maud::{Markup, PreEscaped, html};
+use nightsweep_search::{Event, PauseReason};
+use nightsweep_store::{Assignment, Entry, LogLine, Report, StudyRow, TrialRow};
+
+use super::board::cause_word;
+use super::{Follows, badge, metric, page, study_address, trial_address};
+use crate::format;
+use crate::plot::Curves;
+
+/// Size of a panel; a third of a wide page, all of a narrow one.
+const PANEL: (u32, u32) = (400, 220);
+
+/// What the page of a trial shows.
+pub(crate) struct TrialPage {
+    pub study: StudyRow,
+    pub trial: TrialRow,
+    pub best: Option<TrialRow>,
+    /// Number of the latest trial.
+    pub last: u64,
+    pub recipe: Option<String>,
+    pub reports: Vec<Report>,
+    pub assignments: Vec<Assignment>,
+    pub events: Vec<Entry>,
+    pub log: Vec<LogLine>,
+}
+
+/// All that is known of a trial.
+pub(crate) fn trial(content: &TrialPage) -> Markup {
+    let TrialPage { study, trial, .. } = content;
+    let number = trial.number.0;
+    let trail = html! { a href=(study_address(&study.name)) { (study.name) } span { "trial " (number) } };
+    let content = html! {
+        div.headline #headline data-patch {
+            h1 { "Trial " (number) }
+            (badge(trial.state))
+            @if let Some(cause) = trial.cause { span.cause { (cause_word(cause)) } }
+            nav.step aria-label="Trials" {
+                @if number > 0 { a href=(trial_address(&study.name, number - 1)) rel="prev" { "← " (number - 1) } }
+                @if number < content.last { a href=(trial_address(&study.name, number + 1)) rel="next" { (number + 1) " →" } }
+            }
+        }
+        div.glance #glance data-patch { (glance(study, trial)) }
+        @if let Some(message) = &trial.message { p.mistake { (message) } }
+        div.panels #curves data-patch { (curves(content)) }
+        div.columns {
+            section.panel { h2 { "Parameters" } (params(content)) p.unit { "Chosen by: " (trial.why) } }
+            section.panel #timeline data-patch { h2 { "What happened" } (timeline(content)) }
+        }
+        @if let Some(recipe) = &content.recipe {
+            section.panel { h2 { "Recipe" } pre.recipe tabindex="0" { (recipe) } }
+        }
+        section.panel #log data-patch { h2 { "Log" } (log(&content.log)) }
+    };
+    page(&format!("Trial {number} of {}", study.name), Follows::Study(&study.name), trail, content)
+}
+
+fn glance(study: &StudyRow, trial: &TrialRow) -> Markup {
+    html! {
+        div.tile.lead {
+            span.name { (study.metric) }
+            span.figure { (metric(trial.shown_value())) }
+            span.unit { @match trial.rank { Some(rank) => { "rank " (rank) }, None => "without a rank" } }
+        }
+        div.tile {
+            span.name { "Best report" }
+            span.figure { (metric(trial.best_value)) }
+            span.unit { @if let Some(step) = trial.best_step { "epoch " (step) } @else { "no report yet" } }
+        }
+        div.tile {
+            span.name { "Epochs" }
+            span.figure { (trial.steps) }
+            span.unit { (trial.attempt) @if trial.attempt == 1 { " attempt" } @else { " attempts" } }
+        }
+        div.tile {
+            span.name { "Training" }
+            span.figure { (format::duration(trial.active_ms_at(format::now_ms()))) }
+            span.unit { @match (&trial.slot, &trial.device) {
+                (Some(slot), Some(device)) => { (slot) ", " (device) },
+                _ => { "since " (format::day_and_time(trial.started_at_ms)) },
+            } }
+        }
+    }
+}
+
+/// One figure for the study's metric and its siblings, one for the losses, one for each other measure.
+fn curves(content: &TrialPage) -> Markup {
+    let TrialPage { study, reports, .. } = content;
+    let names: BTreeSet<&str> = reports.iter().flat_map(|report| report.metrics.keys().map(String::as_str)).collect();
+    let stem = |name: &str| ["train_", "val_"].iter().find_map(|it| name.strip_prefix(it)).unwrap_or(name).to_owned();
+    let mut panels: Vec<(String, Vec<&str>)> = vec![(stem(&study.metric), vec![&study.metric])];
+    for name in names {
+        if name == study.metric {
+            continue;
+        }
+        match panels.iter_mut().find(|(known, _)| *known == stem(name)) {
+            Some((_, names)) => names.push(name),
+            None => panels.push((stem(name), vec![name])),
+        }
+    }
+    let values = |name: &str| -> Vec<(u64, f64)> {
+        let of = |report: &Report| if name == study.metric { report.value } else { report.metrics.get(name).copied() };
+        reports.iter().filter_map(|report| Some((report.step, of(report)?))).collect()
+    };
+    let attempts: Vec<u64> =
+        reports.windows(2).filter(|pair| pair[0].attempt != pair[1].attempt).map(|pair| pair[0].step).collect();
+    html! {
+        @if reports.is_empty() { section.panel { h2 { "Curves" } p.none { "No report yet." } } }
+        @for (title, names) in panels {
+            @let lines: Vec<_> = names.iter().map(|name| values(name)).collect();
+            @if let Some(svg) = (Curves { lines, attempts: attempts.clone() }).svg(PANEL) {
+                section.panel {
+                    h2 { (title) span.legend {
+                        @for (place, name) in names.iter().enumerate() { i class={ "line c" (place % 5) } {} (name) }
+                        @if !attempts.is_empty() { i.dashed {} "resumed" }
+                    } }
+                    div.plot role="img" aria-label={ (title) " by epoch" } { (PreEscaped(svg)) }
+                }
+            }
+        }
+    }
+}
+
+fn params(content: &TrialPage) -> Markup {
+    let TrialPage { trial, best, study, .. } = content;
+    let winner = best.as_ref().filter(|best| best.number != trial.number);
+    html! {
+        table.plain {
+            @if let Some(winner) = winner {
+                thead { tr { th {} th { "this trial" } th { "best: " a href=(trial_address(&study.name, winner.number)) { "#" (winner.number) } } } }
+            }
+            tbody {
+                @for parameter in &study.space.0 {
+                    @let own = trial.params.get(&parameter.name);
+                    @let other = winner.and_then(|winner| winner.params.get(&parameter.name));
+                    @if own.is_some() || other.is_some() {
+                        tr class=[(winner.is_some() && own != other).then_some("differs")] {
+                            th scope="row" { (parameter.name) }
+                            td { @match own { Some(value) => (value), None => span.none { "–" } } }
+                            @if winner.is_some() { td { @match other { Some(value) => (value), None => span.none { "–" } } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reports between two other events stand as one line.
+fn timeline(content: &TrialPage) -> Markup {
+    let mut lines: Vec<(i64, String)> = Vec::new();
+    let mut reports: Option<(u64, u64)> = None;
+    for entry in &content.events {
+        if let Event::Reported { step, .. } = entry.event {
+            match &mut reports {
+                Some((_, last)) => {
+                    *last = step;
+                    lines.pop();
+                }
+                None => reports = Some((step, step)),
+            }
+            let (first, last) = reports.unwrap_or((step, step));
+            let text = if first == last {
+                format!("reported epoch {first}")
+            } else {
+                format!("reported epochs {first} to {last}")
+            };
+            lines.push((entry.at_ms, text));
+        } else {
+            reports = None;
+            lines.push((entry.at_ms, told(&entry.event, &content.assignments)));
+        }
+    }
+    html! {
+        ol.timeline {
+            @for (at_ms, text) in lines {
+                li { time title=(format::day_and_time(at_ms)) { (format::time(at_ms)) } span { (text) } }
+            }
+        }
+    }
+}
+
+fn told(event: &Event, assignments: &[Assignment]) -> String {
+    let place = |attempt: u32| match assignments.iter().find(|it| it.attempt == attempt) {
+        Some(it) => format!(" on {} ({}), process {}", it.slot, it.device, it.pid),
+        None => String::new(),
+    };
+    match event {
+        Event::Started { .. } => format!("started{}", place(1)),
+        Event::Resumed { attempt, .. } => format!("resumed as attempt {attempt}{}", place(attempt.0)),
+        Event::Paused { reason: PauseReason::Rung, .. } => "paused at a rung".to_owned(),
+        Event::Paused { reason: PauseReason::Interrupted, .. } => "paused, as the study was stopped".to_owned(),
+        Event::Requeued { message, .. } => format!("back to the queue: {message}"),
+        Event::Completed { value, .. } => format!("complete with {}", format::metric(*value)),
+        Event::Pruned { .. } => "pruned".to_owned(),
+        Event::Failed { cause, message, .. } => format!("failed, {}: {message}", cause_word(*cause)),
+        Event::Fenced { attempt, message, .. } => format!("ignored a message of attempt {attempt}: {message}"),
+        Event::Reported { step, .. } => format!("reported epoch {step}"),
+        Event::Opened { .. } | Event::Enqueued { .. } | Event::Imported { .. } | Event::Closed { .. } => String::new(),
+    }
+}
+
+fn log(lines: &[LogLine]) -> Markup {
+    html! {
+        @if lines.is_empty() { p.none { "Nothing was logged." } }
+        @else {
+            ol.log tabindex="0" {
+                @for line in lines {
+                    li class=(line.level) {
+                        time { (format::time(line.at_ms)) } span.level { (line.level) } span { (line.text) }
+                    }
+                }
+            }
+        }
+    }
+}
