@@ -46,6 +46,15 @@ impl Domain {
         Self { names, axes, parents }
     }
 
+    /// The same with one more real axis at the end, that is always active.
+    pub(crate) fn with_axis(&self, name: &str) -> Self {
+        let mut wider = self.clone();
+        wider.names.push(name.to_owned());
+        wider.axes.push(Axis::Real { low: 0.0, high: 1.0, log: false });
+        wider.parents.push(None);
+        wider
+    }
+
     pub(crate) fn axes(&self) -> &[Axis] {
         &self.axes
     }

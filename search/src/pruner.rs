@@ -1,6 +1,7 @@
 //! Which trials go on: the trait, and the list of all pruners.
 
 mod asha;
+mod freeze_thaw;
 mod hyperband;
 mod median;
 mod patience;
@@ -10,19 +11,34 @@ mod threshold;
 use serde::{Deserialize, Serialize};
 
 pub use self::asha::Asha;
+pub use self::freeze_thaw::FreezeThaw;
 pub use self::hyperband::Hyperband;
 pub use self::median::{Median, Percentile};
 pub use self::patience::Patience;
 pub use self::threshold::Threshold;
 use crate::config::{ConfigError, StudyConfig};
+use crate::domain::Domain;
 use crate::event::Verdict;
+use crate::history::History;
 use crate::record::Trial;
+use crate::sampler;
 use crate::trial::{Direction, TrialNumber};
 
 /// What a pruner may look at.
 pub(crate) struct View<'a> {
     pub(crate) trials: &'a [Trial],
     pub(crate) direction: Direction,
+    pub(crate) config: &'a StudyConfig,
+    pub(crate) domain: &'a Domain,
+    pub(crate) history: &'a History,
+}
+
+impl View<'_> {
+    /// What the sampler of the next trial may look at.
+    fn search(&self) -> sampler::View<'_> {
+        let Self { trials, config, domain, history, .. } = *self;
+        sampler::View { domain, history, trial: TrialNumber(trials.len() as u64), config, trials }
+    }
 }
 
 /// A way to end or pause trials early. All it knows it was told, in the order of the log.
@@ -52,6 +68,8 @@ pub enum PrunerKind {
     Median(Median),
     /// Ends trials that are worse than the best so many percent of the finished ones.
     Percentile(Percentile),
+    /// Goes on with the trial whose forecast promises most.
+    FreezeThaw(FreezeThaw),
     /// Several ASHA brackets, from eager to patient.
     Hyperband(Hyperband),
     /// Ends trials that do not improve for some epochs.
@@ -60,7 +78,7 @@ pub enum PrunerKind {
     Threshold(Threshold),
 }
 
-const NAMES: [&str; 7] = ["none", "asha", "hyperband", "median", "percentile", "patience", "threshold"];
+const NAMES: [&str; 8] = ["none", "asha", "freeze_thaw", "hyperband", "median", "percentile", "patience", "threshold"];
 
 impl PrunerKind {
     /// The names of all pruners.
@@ -73,6 +91,7 @@ impl PrunerKind {
         Some(match name {
             "none" => Self::None,
             "asha" => Self::Asha(Asha::default()),
+            "freeze_thaw" => Self::FreezeThaw(FreezeThaw::default()),
             "hyperband" => Self::Hyperband(Hyperband::default()),
             "median" => Self::Median(Median::default()),
             "percentile" => Self::Percentile(Percentile::default()),
@@ -86,6 +105,10 @@ impl PrunerKind {
     pub(crate) fn set_halving(&mut self, halving: Asha) {
         match self {
             Self::Asha(asha) => *asha = halving,
+            Self::FreezeThaw(freeze_thaw) => {
+                let Asha { min_epochs, reduction_factor } = halving;
+                *freeze_thaw = FreezeThaw { min_epochs, reduction_factor };
+            }
             Self::Hyperband(hyperband) => {
                 let Asha { min_epochs, reduction_factor } = halving;
                 *hyperband = Hyperband { min_epochs, reduction_factor };
@@ -98,6 +121,7 @@ impl PrunerKind {
         match self {
             Self::None => Ok(()),
             Self::Asha(asha) => asha.validate(max_step),
+            Self::FreezeThaw(freeze_thaw) => freeze_thaw.validate(max_step),
             Self::Hyperband(hyperband) => hyperband.validate(max_step),
             Self::Percentile(percentile) => percentile.validate(),
             Self::Median(_) | Self::Patience(_) | Self::Threshold(_) => Ok(()),
@@ -108,6 +132,7 @@ impl PrunerKind {
         match self {
             Self::None => Box::new(Nothing),
             Self::Asha(asha) => Box::new(asha::Ladder::new(asha, config.max_step)),
+            Self::FreezeThaw(freeze_thaw) => Box::new(freeze_thaw::Thaw(freeze_thaw.clone())),
             Self::Hyperband(hyperband) => Box::new(hyperband::Brackets::new(hyperband, config.max_step, config.seed)),
             Self::Median(median) => Box::new(median::PercentilePruner(median.into())),
             Self::Percentile(percentile) => Box::new(median::PercentilePruner(percentile.clone())),

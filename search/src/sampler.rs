@@ -7,6 +7,8 @@ mod random;
 mod sobol;
 mod tpe;
 
+pub(crate) use self::gp::Forecast;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,6 +20,7 @@ use thiserror::Error;
 use crate::config::{ConfigError, StudyConfig};
 use crate::domain::{Domain, Point};
 use crate::history::History;
+use crate::record::Trial;
 use crate::space::SearchSpace;
 use crate::trial::TrialNumber;
 
@@ -28,6 +31,8 @@ pub(crate) struct View<'a> {
     /// Number of the trial that the point is for.
     pub(crate) trial: TrialNumber,
     pub(crate) config: &'a StudyConfig,
+    /// All trials, for those who look at whole curves.
+    pub(crate) trials: &'a [Trial],
 }
 
 /// A point, and what to tell people of it.

@@ -12,6 +12,8 @@ pub(crate) enum Purpose {
     Suggest = 1,
     /// What a trial is given besides its point, as its bracket.
     Bracket = 2,
+    /// Points against which the forecasts of paused trials are held.
+    Forecast = 3,
 }
 
 /// The stream of a trial: a pure function of the study's seed, the trial's number and the purpose.

@@ -134,8 +134,8 @@ impl Study {
             return Some((params.clone(), "enqueued".into()));
         }
         let mut rng = stream(self.config.seed, trial, Purpose::Suggest);
-        let Self { domain, history, .. } = self;
-        let view = sampler::View { domain, history, trial, config: &self.config };
+        let Self { domain, history, trials, .. } = self;
+        let view = sampler::View { domain, history, trial, config: &self.config, trials };
         let choice = self.sampler.suggest(&view, &mut rng)?;
         Some((domain.decode(&choice.point), choice.why))
     }
@@ -288,9 +288,10 @@ impl Study {
         let direction = self.config.direction;
         let loss = value.map_or(Loss::DIVERGED, |value| Loss::of(value, direction));
         self.history.set_result(self.place(trial), Stage::Step(step), loss);
-        let view = pruner::View { trials: &self.trials, direction };
+        let Self { trials, config, domain, history, pruner, .. } = self;
         let at = trial.0 as usize;
-        self.trials[at].verdict = self.pruner.reported(&view.trials[at], &view);
+        let verdict = pruner.reported(&trials[at], &pruner::View { trials, direction, config, domain, history });
+        trials[at].verdict = verdict;
     }
 
     fn finish(&mut self, trial: TrialNumber, state: TrialState) {
@@ -315,7 +316,8 @@ impl Study {
     }
 
     fn pruner_view(&self) -> pruner::View<'_> {
-        pruner::View { trials: &self.trials, direction: self.config.direction }
+        let Self { trials, config, domain, history, .. } = self;
+        pruner::View { trials, direction: config.direction, config, domain, history }
     }
 
     fn find(&mut self, trial: TrialNumber) -> Result<&mut Trial, TellError> {

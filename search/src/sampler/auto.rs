@@ -1,7 +1,6 @@
-//! The default: the Gaussian process while it can afford to look at all that is known, the Parzen estimator beyond, and
-//! where results at different epochs are mixed.
-//!
-//! Measured against both alone in docs/results.md.
+//! The default: the Gaussian process while it can afford to look at all that is known, the Parzen estimator beyond. Where
+//! results at different epochs are mixed, the two take turns: one trusts the ranks that halving gave, the other the curves,
+//! and which is right differs from task to task.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -23,8 +22,10 @@ impl Sampler for Auto {
             (format!("{} parameters", view.domain.len()), &Tpe)
         } else if results > MOST_RESULTS {
             (format!("{results} results"), &Tpe)
+        } else if view.history.is_mixed() && view.trial.0.is_multiple_of(2) {
+            ("results at different epochs, by rank".into(), &Tpe)
         } else if view.history.is_mixed() {
-            ("results at different epochs".into(), &Tpe)
+            ("results at different epochs, by curve".into(), &Gp)
         } else {
             (format!("{results} results, {} parameters", view.domain.len()), &Gp)
         };

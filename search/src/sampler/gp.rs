@@ -7,6 +7,7 @@
 mod acquisition;
 mod bfgs;
 mod cholesky;
+mod curves;
 mod model;
 mod warp;
 
@@ -18,6 +19,8 @@ use self::model::Model;
 use super::{Choice, Sampler, View, random, sobol};
 use crate::domain::{Axis, Domain, Point};
 use crate::history::{Observation, Stage};
+use crate::params::Params;
+use crate::stream::{Purpose, stream};
 
 /// Points before the first model. Fewer than BoTorch's 2 per dimension plus 2 would leave length scales to the prior alone.
 const LEAST_STARTUP: usize = 4;
@@ -27,6 +30,8 @@ const MOST_RESULTS: usize = 250;
 /// Points spread over the space, and points near the best, from which the search for the most promising one starts.
 const SPREAD: usize = 400;
 const NEAR: usize = 400;
+/// How many of the best points the latter are near to.
+const MOST_NEAR: usize = 8;
 /// How many of them are improved further, by so many steps each.
 const CLIMBERS: usize = 4;
 const CLIMBS: usize = 120;
@@ -43,11 +48,27 @@ impl Sampler for Gp {
             let point = point.unwrap_or_else(|| random::draw(view.domain, rng));
             return Some(Choice { point, why: format!("gp: {results} of {startup} results to begin with") });
         }
-        let (points, targets) = data(view, &known);
-        let mut model = Model::fit(view.domain, points, targets);
+        let wider;
+        let (domain, (points, targets), epoch) = if view.history.is_mixed() {
+            wider = view.domain.with_axis("epoch");
+            (&wider, curves::data(view), Some(1.0))
+        } else {
+            (view.domain, data(&known), None)
+        };
+        let mut model = Model::fit(domain, points, targets);
         // Points that run without a result are taken to come out as predicted (kriging believer).
-        model.believe(unknown.iter().map(|unknown| unknown.point.clone()).collect());
-        let search = Search { view, model: &model, best: model.best_mean() };
+        let at_end = |point: &Point| point.iter().copied().chain(epoch).collect::<Point>();
+        model.believe(unknown.iter().map(|unknown| at_end(&unknown.point)).collect());
+        let predict = |point: &[f64]| match epoch {
+            None => model.predict(point),
+            Some(_) => model.predict(&at_end(&point.to_vec())),
+        };
+        // The least mean, not the least result: under noise, the least result itself is luck.
+        let mut means: Vec<(f64, &Point)> =
+            known.iter().take(MOST_RESULTS).map(|known| (predict(&known.point).0, &known.point)).collect();
+        means.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        let near: Vec<&Point> = means.iter().take(MOST_NEAR).map(|(_, point)| *point).collect();
+        let search = Search { view, predict: &predict, near, best: means[0].0 };
         Some(match search.run(rng) {
             Some((gain, point)) => Choice { point, why: format!("gp of {results} results, log improvement {gain:.2}") },
             None => Choice {
@@ -55,6 +76,50 @@ impl Sampler for Gp {
                 why: "random: all that gp would try was tried".into(),
             },
         })
+    }
+}
+
+/// What a process over points and epochs says of the ends of curves.
+pub(crate) struct Forecast {
+    model: Model,
+    domain: Domain,
+    best: f64,
+}
+
+impl Forecast {
+    pub(crate) fn new(view: &View) -> Self {
+        let domain = view.domain.with_axis("epoch");
+        let (points, targets) = curves::data(view);
+        let mut forecast =
+            Self { model: Model::fit(&domain, points, targets), domain: view.domain.clone(), best: f64::INFINITY };
+        let ends = view.trials.iter().filter(|trial| trial.step() > 0).map(|trial| forecast.end(&trial.params).0);
+        forecast.best = ends.fold(f64::INFINITY, f64::min);
+        forecast
+    }
+
+    /// Mean and deviation of the trial's final loss.
+    fn end(&self, params: &Params) -> (f64, f64) {
+        let mut point = self.domain.encode(params);
+        point.push(1.0);
+        self.model.predict(&point)
+    }
+
+    /// Log expected improvement of the trial's end over the best result so far.
+    pub(crate) fn log_improvement(&self, params: &Params) -> f64 {
+        self.gain(self.domain.encode(params))
+    }
+
+    /// The most that is expected of a new point, among some that are spread over the space.
+    pub(crate) fn best_new(&self, view: &View) -> f64 {
+        let mut rng = stream(view.config.seed, view.trial, Purpose::Forecast);
+        let points = (0..SPREAD).map(|_| random::draw(view.domain, &mut rng));
+        points.map(|point| self.gain(point)).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    fn gain(&self, mut point: Point) -> f64 {
+        point.push(1.0);
+        let (mean, deviation) = self.model.predict(&point);
+        log_expected_improvement(self.best, mean, deviation)
     }
 }
 
@@ -69,14 +134,9 @@ fn split<'a>(view: &'a View) -> (Vec<&'a Observation>, Vec<&'a Observation>) {
 }
 
 /// Points and targets of the model, best first; smaller targets are better.
-fn data(view: &View, known: &[&Observation]) -> (Vec<Point>, Vec<f64>) {
-    let targets = if view.history.is_mixed() {
-        // Results at different steps have no common scale, but they have an order.
-        warp::scores(known.len())
-    } else {
-        let results = known.iter().filter_map(|observation| observation.result);
-        warp::to_normal(&results.map(|(_, loss)| loss.get()).collect::<Vec<f64>>())
-    };
+fn data(known: &[&Observation]) -> (Vec<Point>, Vec<f64>) {
+    let results = known.iter().filter_map(|observation| observation.result);
+    let targets = warp::to_normal(&results.map(|(_, loss)| loss.get()).collect::<Vec<f64>>());
     let mut data: Vec<(Point, f64)> =
         known.iter().zip(targets).map(|(observation, target)| (observation.point.clone(), target)).collect();
     if data.len() > MOST_RESULTS {
@@ -90,7 +150,10 @@ fn data(view: &View, known: &[&Observation]) -> (Vec<Point>, Vec<f64>) {
 /// The search for the point with the greatest expected improvement.
 struct Search<'a> {
     view: &'a View<'a>,
-    model: &'a Model<'a>,
+    /// Mean and deviation of the final loss there.
+    predict: &'a dyn Fn(&[f64]) -> (f64, f64),
+    /// The best points known, best first.
+    near: Vec<&'a Point>,
     best: f64,
 }
 
@@ -102,10 +165,9 @@ impl Search<'_> {
             let point = random::draw(domain, rng);
             starts.push((self.gain(&point), point));
         }
-        let known = self.model.points();
         for at in 0..NEAR {
             let width = 10f64.powf(-0.5 - 2.0 * rng.random::<f64>());
-            let point = step(domain, &known[at % known.len().min(8)], width, rng);
+            let point = step(domain, self.near[at % self.near.len()], width, rng);
             starts.push((self.gain(&point), point));
         }
         starts.sort_by(|(a, _), (b, _)| b.total_cmp(a));
@@ -134,7 +196,7 @@ impl Search<'_> {
         if self.view.history.was_tried(point) {
             return f64::NEG_INFINITY;
         }
-        let (mean, deviation) = self.model.predict(point);
+        let (mean, deviation) = (self.predict)(point);
         log_expected_improvement(self.best, mean, deviation)
     }
 }

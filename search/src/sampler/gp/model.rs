@@ -11,11 +11,9 @@ const NOISE_WIDTH: f64 = 1.0;
 const LEAST_NOISE: f64 = -14.0;
 const FIT_STEPS: usize = 25;
 
-pub(super) struct Model<'a> {
-    domain: &'a Domain,
+pub(crate) struct Model {
+    domain: Domain,
     points: Vec<Point>,
-    /// How many of the points have a result; the others are believed.
-    known: usize,
     targets: Vec<f64>,
     inverse_squares: Vec<f64>,
     noise: f64,
@@ -23,9 +21,9 @@ pub(super) struct Model<'a> {
     weights: Vec<f64>,
 }
 
-impl<'a> Model<'a> {
+impl Model {
     /// Length scales and noise at the maximum of their posterior.
-    pub(super) fn fit(domain: &'a Domain, points: Vec<Point>, targets: Vec<f64>) -> Self {
+    pub(super) fn fit(domain: &Domain, points: Vec<Point>, targets: Vec<f64>) -> Self {
         let fit = Fit::new(domain, &points, &targets);
         let mut start = vec![fit.length_center - fit.length_width.powi(2) / 2.0; domain.len()];
         start.push(NOISE_CENTER - 2.0);
@@ -35,7 +33,7 @@ impl<'a> Model<'a> {
         Self::with(domain, points, targets, inverse_squares, noise[0].max(LEAST_NOISE).exp())
     }
 
-    fn with(domain: &'a Domain, points: Vec<Point>, targets: Vec<f64>, inverse_squares: Vec<f64>, noise: f64) -> Self {
+    fn with(domain: &Domain, points: Vec<Point>, targets: Vec<f64>, inverse_squares: Vec<f64>, noise: f64) -> Self {
         let size = points.len();
         let mut matrix = Vec::with_capacity(row(size));
         for i in 0..size {
@@ -46,7 +44,7 @@ impl<'a> Model<'a> {
         let mut weights = targets.clone();
         factor.solve_lower(&mut weights);
         factor.solve_upper(&mut weights);
-        Self { domain, known: size, points, targets, inverse_squares, noise, factor, weights }
+        Self { domain: domain.clone(), points, targets, inverse_squares, noise, factor, weights }
     }
 
     /// Adds points as if each had come out as predicted.
@@ -54,29 +52,15 @@ impl<'a> Model<'a> {
         if points.is_empty() {
             return;
         }
-        let known = self.known;
         let means: Vec<f64> = points.iter().map(|point| self.predict(point).0).collect();
         let all = self.points.iter().cloned().chain(points).collect();
         let targets = self.targets.iter().copied().chain(means).collect();
-        *self = Self::with(self.domain, all, targets, self.inverse_squares.clone(), self.noise);
-        self.known = known;
-    }
-
-    /// The points with a result, best first.
-    pub(super) fn points(&self) -> &[Point] {
-        &self.points[..self.known]
-    }
-
-    /// The least mean at a point with a result: under noise, the least result itself is luck.
-    pub(super) fn best_mean(&self) -> f64 {
-        // The mean at an observed point is its target less the noise's share of its weight.
-        let mean = |at: usize| self.targets[at] - self.noise * self.weights[at];
-        (0..self.known).map(mean).fold(f64::INFINITY, f64::min)
+        *self = Self::with(&self.domain, all, targets, self.inverse_squares.clone(), self.noise);
     }
 
     /// Mean and standard deviation of the loss there, without noise.
     pub(super) fn predict(&self, point: &[f64]) -> (f64, f64) {
-        let covariance = |known: &Point| matern(distance(self.domain, &self.inverse_squares, known, point));
+        let covariance = |known: &Point| matern(distance(&self.domain, &self.inverse_squares, known, point));
         let mut covariances: Vec<f64> = self.points.iter().map(covariance).collect();
         let mean = covariances.iter().zip(&self.weights).map(|(c, w)| c * w).sum();
         self.factor.solve_lower(&mut covariances);

@@ -19,16 +19,6 @@ pub(super) fn to_normal(losses: &[f64]) -> Vec<f64> {
     standardize(&warp(best.expect("there are exponents")))
 }
 
-/// Normal scores of so many ranks, best (least) first.
-pub(super) fn scores(count: usize) -> Vec<f64> {
-    // Twice-folded uniform ranks stand in for the normal quantile: a logistic quantile, scaled to unit variance.
-    let score = |rank: usize| {
-        let share = (rank as f64 + 0.5) / count as f64;
-        (share / (1.0 - share)).ln() * 3f64.sqrt() / std::f64::consts::PI
-    };
-    (0..count).map(score).collect()
-}
-
 /// In units of how far the best lies below the median: no outlier among the bad can hide the differences of the good.
 fn by_better_half(losses: &[f64]) -> Vec<f64> {
     let mut sorted = losses.to_vec();

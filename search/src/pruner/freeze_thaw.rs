@@ -1,0 +1,80 @@
+//! Freeze-thaw (after Swersky et al. 2014, arXiv 1406.3896): every trial rests at each rung, and the one goes on whose end
+//! promises the most improvement for the epochs it still costs, unless a new point promises more.
+//!
+//! The promise comes from a Gaussian process over points and epochs (`sampler/gp/curves`), so a slow starter that its
+//! neighbours and its own curve speak for is not cut off by its rank at an early rung.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Pruner, View};
+use crate::config::ConfigError;
+use crate::event::{PauseReason, Verdict};
+use crate::record::Trial;
+use crate::sampler::Forecast;
+use crate::trial::{Loss, TrialNumber, TrialState};
+
+/// Trials that have reported before the process is asked; before that, new ones start.
+const STARTUP: usize = 5;
+
+/// The settings of freeze-thaw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FreezeThaw {
+    /// Epochs to the first rest.
+    pub min_epochs: u64,
+    /// Each rest comes after so many times the epochs of the one before.
+    pub reduction_factor: u64,
+}
+
+impl Default for FreezeThaw {
+    /// As ASHA's rungs.
+    fn default() -> Self {
+        let super::Asha { min_epochs, reduction_factor } = super::Asha::default();
+        Self { min_epochs, reduction_factor }
+    }
+}
+
+impl FreezeThaw {
+    pub(super) fn validate(&self, max_step: Option<u64>) -> Result<(), ConfigError> {
+        if max_step.is_none() {
+            return Err(ConfigError::NeedsMaxStep { pruner: "freeze_thaw" });
+        }
+        super::Asha { min_epochs: self.min_epochs, reduction_factor: self.reduction_factor }.validate(max_step)
+    }
+}
+
+pub(super) struct Thaw(pub(super) FreezeThaw);
+
+impl Pruner for Thaw {
+    fn reported(&mut self, trial: &Trial, view: &View) -> Verdict {
+        let step = trial.step();
+        let mut rungs =
+            std::iter::successors(Some(self.0.min_epochs), |rung| rung.checked_mul(self.0.reduction_factor));
+        let rests = rungs.find(|rung| *rung >= step) == Some(step);
+        match trial.loss_at(step, view.direction) {
+            _ if !rests => Verdict::Continue,
+            None | Some(Loss::DIVERGED) => Verdict::Stop,
+            Some(_) => Verdict::Pause,
+        }
+    }
+
+    fn promotable(&self, view: &View) -> Option<TrialNumber> {
+        let resting: Vec<&Trial> = view
+            .trials
+            .iter()
+            .filter(|trial| trial.state == TrialState::Paused && trial.pause == Some(PauseReason::Rung))
+            .collect();
+        let may_start = view.config.max_trials.is_none_or(|most| (view.trials.len() as u64) < most);
+        if resting.is_empty() || (may_start && view.trials.len() < STARTUP) {
+            return None;
+        }
+        let forecast = Forecast::new(&view.search());
+        let full = view.config.max_step.unwrap_or(1) as f64;
+        let promise =
+            |trial: &&Trial| forecast.log_improvement(&trial.params) - (full - trial.step() as f64).max(1.0).ln();
+        let promises = resting.iter().map(|trial| (promise(trial), trial.number));
+        let (best, trial) = promises.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+        let fresh = if may_start { forecast.best_new(&view.search()) - full.ln() } else { f64::NEG_INFINITY };
+        (best >= fresh).then_some(trial)
+    }
+}
