@@ -1,6 +1,6 @@
 //! Figures as SVG. Their colours are attributes that the style sheet replaces in the dark; as files they are as here.
 
-use nightsweep_search::Direction;
+use nightsweep_search::{Direction, TrialState};
 use nightsweep_store::Point;
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -18,6 +18,9 @@ pub(crate) const PALETTE: [RGBColor; 5] = [
 const RULE: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 const INK: RGBColor = RGBColor(0x55, 0x55, 0x55);
 const FAINT: RGBColor = RGBColor(0x99, 0x99, 0x99);
+
+/// More dots than this only make a page slow; the line of the best is of all trials nevertheless.
+const MAX_DOTS: usize = 1500;
 
 /// Lines over the steps of a trial.
 pub(crate) struct Curves {
@@ -68,7 +71,10 @@ impl Curves {
 
 /// Values of a study's trials in the order of their ends, and the best of the complete ones so far.
 pub(crate) fn history(points: &[Point], direction: Direction, size: (u32, u32)) -> Option<String> {
-    let complete = |point: &Point| point.state == nightsweep_search::TrialState::Complete;
+    let complete = |point: &Point| point.state == TrialState::Complete;
+    // What has only begun would squeeze the scale.
+    let settled = |point: &&Point| !matches!(point.state, TrialState::Running | TrialState::Waiting);
+    let points: Vec<_> = points.iter().filter(settled).collect();
     let y = padded(points.iter().map(|point| point.value))?;
     let at = |place: usize| place as f64 + 1.0;
     let mut best: Vec<(f64, f64)> = Vec::new();
@@ -79,8 +85,10 @@ pub(crate) fn history(points: &[Point], direction: Direction, size: (u32, u32)) 
             (Some(before), Direction::Minimize) => before.min(point.value),
             (Some(before), Direction::Maximize) => before.max(point.value),
         };
-        best.extend(before.map(|before| (at(place), before)));
-        best.push((at(place), value));
+        if before != Some(value) {
+            best.extend(before.map(|before| (at(place), before)));
+            best.push((at(place), value));
+        }
     }
     best.extend(best.last().map(|(_, value)| (at(points.len()) - 1.0, *value)));
     draw(size, |area| {
@@ -97,7 +105,8 @@ pub(crate) fn history(points: &[Point], direction: Direction, size: (u32, u32)) 
             .y_labels(5)
             .y_label_formatter(&|value| format::short(*value))
             .draw()?;
-        chart.draw_series(points.iter().enumerate().map(|(place, point)| {
+        let every = points.len().div_ceil(MAX_DOTS).max(1);
+        chart.draw_series(points.iter().enumerate().step_by(every).map(|(place, point)| {
             let style = if complete(point) { PALETTE[0].filled() } else { FAINT.stroke_width(1) };
             Circle::new((at(place), point.value), if complete(point) { 3 } else { 2 }, style)
         }))?;
@@ -138,7 +147,7 @@ fn draw(size: (u32, u32), paint: impl FnOnce(&Area<'_>) -> DrawResult) -> Option
 
 fn chart<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
     let mut builder = ChartBuilder::on(area);
-    builder.margin(6).margin_right(14).x_label_area_size(26).y_label_area_size(54);
+    builder.margin(4).margin_right(14).x_label_area_size(24).y_label_area_size(54);
     builder
 }
 
@@ -160,7 +169,7 @@ fn padded(values: impl Iterator<Item = f64>) -> Option<std::ops::Range<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use nightsweep_search::{TrialNumber, TrialState};
+    use nightsweep_search::TrialNumber;
 
     use super::*;
 
@@ -186,7 +195,7 @@ mod tests {
         let line = svg.rsplit("points=\"").next().unwrap().split('"').next().unwrap();
         let heights = line.split_whitespace().map(|point| point.split_once(',').unwrap().1.parse::<i32>().unwrap());
         assert!(heights.clone().is_sorted_by(|one, next| one >= next), "{line}");
-        assert_eq!(heights.count(), 8);
+        assert_eq!(heights.count(), 6);
         assert!(history(&[], Direction::Minimize, (400, 200)).is_none());
     }
 }

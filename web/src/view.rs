@@ -115,7 +115,7 @@ fn metric(value: Option<f64>) -> Markup {
 /// A figure that has a wide and a narrow form, of which the style sheet shows one.
 fn figure(label: &str, draw: impl Fn((u32, u32)) -> Option<String>) -> Markup {
     html! {
-        @match (draw((860, 230)), draw((380, 220))) {
+        @match (draw((1180, 200)), draw((380, 200))) {
             (Some(wide), Some(narrow)) => {
                 div.plot.wide role="img" aria-label=(label) { (PreEscaped(wide)) }
                 div.plot.narrow role="img" aria-label=(label) { (PreEscaped(narrow)) }

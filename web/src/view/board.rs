@@ -37,7 +37,8 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
         div.glance #glance data-patch { (glance(study, summary)) }
         section.panel #history data-patch {
             h2 { "Best so far"
-                span.legend { i.c0 {} "complete" i.ring {} "not to its end" i.line.c1 {} "best complete" }
+                span.legend {
+                    span { i.c0 {} "complete" } span { i.ring {} "not to its end" } span { i.line.c1 {} "best complete" } }
             }
             (figure("Values of all trials in the order of their ends, and the best so far", |size| {
                 plot::history(&content.history, study.direction, size)
@@ -189,13 +190,14 @@ fn row(content: &BoardPage, columns: &[ParamColumn], trial: &TrialRow) -> Markup
     html! {
         tr id={ "trial-" (trial.number) } class={ (word) @if won { " won" } } {
             td.number.rank { @match trial.rank { Some(rank) => (rank), None => span.none { "–" } } }
-            td.number.trial { a href=(address) { "#" (trial.number) } }
+            td.number.trial { a href=(address) { (trial.number) } }
             td.state { (badge(trial.state)) @if let Some(cause) = trial.cause { span.cause { (cause_word(cause)) } } }
             td.number.value { (metric(trial.shown_value())) }
             td.curve { (spark(content, trial)) }
             @for column in columns {
-                td.param data-label=(column.label) {
-                    @match value(&trial.params, column) { Some(text) => (text), None => span.none { "–" } }
+                @let value = value(&trial.params, column);
+                td.param.off[value.is_none()] data-label=(column.label) {
+                    @match value { Some(text) => (text), None => span.none { "–" } }
                 }
             }
             td.number data-label="epochs" { (trial.steps) }
@@ -233,7 +235,7 @@ fn spark(content: &BoardPage, trial: &TrialRow) -> Markup {
     let points = plot::spark(curve, last, low, high);
     let end = points.rsplit(' ').next().and_then(|point| point.split_once(','));
     html! {
-        svg.spark viewBox="0 0 100 24" aria-hidden="true" {
+        svg.spark viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true" {
             polyline points=(points) {}
             @if let Some((x, y)) = end { circle cx=(x) cy=(y) r="1.8" {} }
         }

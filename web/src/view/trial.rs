@@ -11,8 +11,8 @@ use super::{Follows, badge, metric, page, study_address, trial_address};
 use crate::format;
 use crate::plot::Curves;
 
-/// Size of a panel; a third of a wide page, all of a narrow one.
-const PANEL: (u32, u32) = (400, 220);
+/// Size of a panel; a quarter of a wide page, all of a narrow one.
+const PANEL: (u32, u32) = (320, 190);
 
 /// What the page of a trial shows.
 pub(crate) struct TrialPage {
@@ -101,6 +101,12 @@ fn curves(content: &TrialPage) -> Markup {
             None => panels.push((stem(name), vec![name])),
         }
     }
+    // What is looked at first stands first.
+    panels[1..].sort_by_key(|(title, _)| match title.as_str() {
+        "loss" => 0,
+        "lr" => 1,
+        _ => 2,
+    });
     let values = |name: &str| -> Vec<(u64, f64)> {
         let of = |report: &Report| if name == study.metric { report.value } else { report.metrics.get(name).copied() };
         reports.iter().filter_map(|report| Some((report.step, of(report)?))).collect()
@@ -114,8 +120,12 @@ fn curves(content: &TrialPage) -> Markup {
             @if let Some(svg) = (Curves { lines, attempts: attempts.clone() }).svg(PANEL) {
                 section.panel {
                     h2 { (title) span.legend {
-                        @for (place, name) in names.iter().enumerate() { i class={ "line c" (place % 5) } {} (name) }
-                        @if !attempts.is_empty() { i.dashed {} "resumed" }
+                        @if names.len() > 1 || names[0] != title {
+                            @for (place, name) in names.iter().enumerate() {
+                                span { i class={ "line c" (place % 5) } {} (name) }
+                            }
+                        }
+                        @if !attempts.is_empty() { span { i.dashed {} "resumed" } }
                     } }
                     div.plot role="img" aria-label={ (title) " by epoch" } { (PreEscaped(svg)) }
                 }
