@@ -120,7 +120,7 @@ fn begin(init: Init) -> Result<Study, LineError> {
     let sampler: SamplerKind = sampler.parse()?;
     let pruner = match pruner {
         // `auto` alone means both, where there is something to prune.
-        "" if sampler == SamplerKind::Auto && init.max_step.is_some() => PrunerKind::named("asha"),
+        "" if sampler == SamplerKind::Auto && init.max_step.is_some() => PrunerKind::named("freeze_thaw"),
         "" => Some(PrunerKind::None),
         name => PrunerKind::named(name),
     };

@@ -55,7 +55,8 @@ impl Trend {
         let steps: Vec<u64> = levels(full).chain((!levels(full).any(|level| level == full)).then_some(full)).collect();
         let mut losses = vec![(1, 0.0)];
         for pair in steps.windows(2) {
-            let at = |trial: &Trial, step| trial.loss_at(step, view.config.direction).filter(|loss| loss.get().is_finite());
+            let at =
+                |trial: &Trial, step| trial.loss_at(step, view.config.direction).filter(|loss| loss.get().is_finite());
             let change = |trial: &Trial| Some(at(trial, pair[1])?.get() - at(trial, pair[0])?.get());
             let mut changes: Vec<f64> = view.trials.iter().filter_map(change).collect();
             if changes.is_empty() {
