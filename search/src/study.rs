@@ -112,6 +112,10 @@ impl Study {
         &self.config
     }
 
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
     /// What a free worker is to do.
     pub fn ask(&self) -> Suggestion {
         if let Some(trial) = self.to_resume.first() {
