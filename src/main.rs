@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod failure;
+mod progress;
 mod recipe_file;
 
 use std::process::ExitCode;

@@ -91,6 +91,12 @@ impl Checkpoint {
     pub fn weights(&self) -> &NamedTensors {
         self.kept.as_ref().unwrap_or(&self.model)
     }
+
+    /// The weights that count as a safetensors file of their own.
+    pub fn weights_file(&self) -> Result<Vec<u8>, WeightsFileError> {
+        let tensors = self.weights().iter().map(|(name, data)| (name.clone(), data)).collect();
+        write_tensors(tensors, HashMap::from([("format".to_owned(), "nightsweep".to_owned())])).map_err(WeightsFileError)
+    }
 }
 
 /// Why a checkpoint could not be written.
@@ -100,6 +106,11 @@ pub struct SaveError {
     path: PathBuf,
     source: io::Error,
 }
+
+/// Why weights could not be written as safetensors.
+#[derive(Debug, thiserror::Error)]
+#[error("the weights cannot be written as safetensors: {0}")]
+pub struct WeightsFileError(String);
 
 /// Why a checkpoint could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -298,7 +298,8 @@ impl<'a> Training<'a> {
     fn save(&self) -> Result<(), FitError> {
         let Some(folder) = &self.job.checkpoints else { return Ok(()) };
         let (optimizer, updates) = self.optimizer.state();
-        let place = Place { updates, ..self.place.clone() };
+        let mut place = self.place.clone();
+        place.updates = updates;
         // Training statistics are only whole in the form for evaluation.
         let model = weights::collect(&self.model.valid());
         let kept = (!place.last_counts()).then(|| self.kept.clone());

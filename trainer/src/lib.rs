@@ -3,7 +3,6 @@
 pub mod augment;
 pub mod batches;
 pub mod checkpoint;
-#[path = "/tmp/stub_data.rs"]
 pub mod data;
 pub mod device;
 pub mod fit;

@@ -1,0 +1,116 @@
+//! `nightsweep export`: a trial as files that stand for themselves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use miette::{Context, IntoDiagnostic, Result};
+use nightsweep_search::{TrialNumber, TrialState};
+use nightsweep_store::{BoardQuery, Sort, Store, StudyRow, TrialRow};
+use nightsweep_trainer::{CheckpointFolder, TrialSeed};
+use nightsweep_trials::{Plan, bind};
+use serde::Serialize;
+
+use super::studies;
+use crate::cli::Export;
+use crate::failure::{Ending, advise};
+use crate::recipe_file::{Expected, RecipeFile};
+
+/// What result.json says.
+#[derive(Serialize)]
+struct ResultFile<'a> {
+    study: &'a str,
+    trial: TrialNumber,
+    state: TrialState,
+    metric: &'a str,
+    value: f64,
+    epoch: u64,
+    epochs_trained: u64,
+    params: &'a nightsweep_search::Params,
+    seed: TrialSeed,
+    device: Option<&'a str>,
+    data_fingerprint: &'a str,
+    nightsweep: &'static str,
+}
+
+/// Writes the trial that the command line names.
+pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
+    let store = studies::open_existing(runs).await?;
+    let row = studies::find(&store, arguments.study.as_deref()).await?;
+    let plan = studies::plan(&row)?;
+    let written = match arguments.trial.as_str() {
+        "best" => best(runs, &store, &row, &plan, &arguments.output).await?,
+        number => {
+            let number = number.parse().map(TrialNumber).map_err(|_| {
+                advise(format!("`{number}` is no trial"), "say `best`, or the number of a trial")
+            })?;
+            let trial = store.trial(row.id, number).await.into_diagnostic()?;
+            let trial = trial.ok_or_else(|| advise(format!("there is no trial {number}"), "`nightsweep report` lists them"))?;
+            write(runs, &row, &plan, &trial, &arguments.output)?;
+            Some(number)
+        }
+    };
+    match written {
+        Some(trial) => {
+            println!("trial {trial} of {}: {}", row.name, arguments.output.display());
+            Ok(Ending::Done)
+        }
+        None => Err(advise("no trial has a result yet", "`nightsweep report` says how the study stands")),
+    }
+}
+
+/// Writes the best trial, if any has a result. One that is complete goes before one that is not.
+pub async fn best(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan, folder: &Path) -> Result<Option<TrialNumber>> {
+    let first = BoardQuery { sort: Sort::Rank, limit: 1, ..BoardQuery::default() };
+    let board = store.board(row, &first).await.into_diagnostic()?;
+    let Some(trial) = board.trials.into_iter().find(|trial| trial.shown_value().is_some()) else { return Ok(None) };
+    write(runs, row, plan, &trial, folder)?;
+    Ok(Some(trial.number))
+}
+
+fn write(runs: &Path, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Path) -> Result<()> {
+    let checkpoints = CheckpointFolder::new(studies::trial_folder(runs, &row.name, trial.number));
+    let checkpoint = checkpoints.load().into_diagnostic()?.ok_or_else(|| {
+        advise(
+            format!("trial {} has no checkpoint in `{}`", trial.number, checkpoints.last().display()),
+            "was the folder moved, or is --runs another one?",
+        )
+    })?;
+    let (epoch, value) = checkpoint.place.best.ok_or_else(|| {
+        advise(format!("trial {} has not finished an epoch", trial.number), "wait for its first report")
+    })?;
+    let recipe = bind::bind(&plan.recipe, &trial.params).into_diagnostic()?;
+    let seed = checkpoint.place.seed;
+    let mut data = plan.data.clone();
+    if plan.folder.join(&data.path).exists() {
+        data.path = plan.folder.join(&data.path).display().to_string();
+    }
+    let expected = Expected {
+        value,
+        epoch,
+        device: trial.device.clone().unwrap_or_else(|| "cpu:1".to_owned()),
+        fingerprint: checkpoint.place.data.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let result = ResultFile {
+        study: &row.name,
+        trial: trial.number,
+        state: trial.state,
+        metric: plan.metric.name(),
+        value,
+        epoch,
+        epochs_trained: checkpoint.place.epoch,
+        params: &trial.params,
+        seed,
+        device: trial.device.as_deref(),
+        data_fingerprint: &checkpoint.place.data,
+        nightsweep: env!("CARGO_PKG_VERSION"),
+    };
+    fs::create_dir_all(folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
+    RecipeFile { metric: plan.metric, seed, data, recipe, expected: Some(expected) }.write(&folder.join("recipe.toml"))?;
+    save(folder.join("result.json"), serde_json::to_string_pretty(&result).into_diagnostic()?.as_bytes())?;
+    save(folder.join("weights.safetensors"), &checkpoint.weights_file().into_diagnostic()?)
+}
+
+fn save(path: PathBuf, bytes: &[u8]) -> Result<()> {
+    fs::write(&path, bytes).into_diagnostic().wrap_err_with(|| format!("could not write `{}`", path.display()))
+}

@@ -1,0 +1,129 @@
+//! `nightsweep report`: who won, what it beat, what was tried and what was wasted.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use miette::{IntoDiagnostic, Result};
+use nightsweep_search::TrialState;
+use nightsweep_store::{BoardQuery, Sort, Store, StudyRow, TrialRow};
+use nightsweep_trials::Plan;
+
+use super::studies;
+use crate::cli::StudyName;
+use crate::failure::Ending;
+use crate::progress::words;
+
+/// Rows of the table.
+const ROWS: u32 = 10;
+
+/// Prints the report of a study.
+pub async fn report(runs: &Path, arguments: &StudyName) -> Result<Ending> {
+    let store = studies::open_existing(runs).await?;
+    let row = studies::find(&store, arguments.study.as_deref()).await?;
+    let plan = studies::plan(&row)?;
+    print!("{}", text(&store, &row, &plan).await?);
+    Ok(Ending::Done)
+}
+
+/// The report as text that reads well in a terminal and as Markdown.
+pub async fn text(store: &Store, row: &StudyRow, plan: &Plan) -> Result<String> {
+    let summary = store.summary(row.id).await.into_diagnostic()?;
+    let all = BoardQuery { sort: Sort::Rank, limit: u32::MAX, ..BoardQuery::default() };
+    let board = store.board(row, &all).await.into_diagnostic()?;
+    let metric = plan.metric.name();
+    let mut text = format!("\n# {}\n\n", row.name);
+    let counts = summary.counts;
+    let states = [
+        ("complete", TrialState::Complete),
+        ("paused", TrialState::Paused),
+        ("pruned", TrialState::Pruned),
+        ("failed", TrialState::Failed),
+        ("lost", TrialState::Lost),
+        ("waiting", TrialState::Waiting),
+        ("running", TrialState::Running),
+    ];
+    let states = states.map(|(name, state)| (name, counts.of(state)));
+    let states: Vec<String> = states.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
+    let _ = writeln!(
+        text,
+        "{} trials: {}; {} epochs; {} of training\n",
+        counts.total(),
+        states.join(", "),
+        summary.steps,
+        duration(summary.active_ms),
+    );
+    let Some(best) = board.trials.iter().find(|trial| trial.state == TrialState::Complete) else {
+        text.push_str("No trial is complete yet.\n");
+        return Ok(text);
+    };
+    let value = best.value.unwrap_or(f64::NAN);
+    let _ = writeln!(text, "Winner: trial {} with {metric} {value:.4} (one seed, not confirmed on others)", best.number);
+    for (name, it) in best.params.iter() {
+        let _ = writeln!(text, "  {name} = {it}");
+    }
+    text.push_str(&against_default(&board.trials, best, plan));
+    let _ = writeln!(text, "\n| rank | trial | {metric} | epochs | time | parameters |\n| ---: | ---: | ---: | ---: | ---: | --- |");
+    for trial in board.trials.iter().filter(|trial| trial.shown_value().is_some()).take(ROWS as usize) {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.4}{} | {} | {} | {} |",
+            trial.rank.map_or("-".to_owned(), |rank| rank.to_string()),
+            trial.number,
+            trial.shown_value().unwrap_or(f64::NAN),
+            if trial.state == TrialState::Complete { "" } else { " *" },
+            trial.steps,
+            duration(trial.active_ms),
+            words(&trial.params),
+        );
+    }
+    text.push_str("\n\\* not trained to the end\n");
+    text.push_str(&wasted(&board.trials, summary.active_ms));
+    Ok(text)
+}
+
+/// What the search was worth: the winner beside the recipe that it started from.
+fn against_default(trials: &[TrialRow], best: &TrialRow, plan: &Plan) -> String {
+    let Some(default) = &plan.default else { return String::new() };
+    let Some(trial) = trials.iter().find(|trial| trial.params == *default) else { return String::new() };
+    let metric = plan.metric.name();
+    match (trial.shown_value(), best.value) {
+        _ if trial.number == best.number => format!("The recipe that the search started from (trial {}) won.\n", best.number),
+        (Some(value), Some(winner)) => format!(
+            "The recipe that the search started from (trial {}) has {metric} {value:.4} after {} epochs: the winner is {:.4} better.\n",
+            trial.number,
+            trial.steps,
+            if plan.metric.is_maximized() { winner - value } else { value - winner },
+        ),
+        _ => format!("The recipe that the search started from (trial {}) has no result.\n", trial.number),
+    }
+}
+
+/// Time that went into trials without a result, by cause.
+fn wasted(trials: &[TrialRow], total_ms: u64) -> String {
+    let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed | TrialState::Lost));
+    let mut text = String::new();
+    let mut sum = 0;
+    for trial in failed {
+        sum += trial.active_ms;
+        let message = trial.message.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+        let cause = trial.cause.map_or("failed".to_owned(), |cause| format!("{cause:?}").to_lowercase());
+        let _ = writeln!(text, "- trial {}: {cause}, {message}", trial.number);
+    }
+    match text.is_empty() {
+        true => text,
+        false => format!(
+            "\nFailed trials took {} ({:.0} % of the training time):\n\n{text}",
+            duration(sum),
+            100.0 * sum as f64 / total_ms.max(1) as f64
+        ),
+    }
+}
+
+fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}

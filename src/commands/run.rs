@@ -1,0 +1,253 @@
+//! `nightsweep run`: leads a study to its end, or to its deadline, with the leaderboard open.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Zoned, civil};
+use miette::{Context, IntoDiagnostic, Result};
+use nightsweep_search::Event;
+use nightsweep_store::{LockError, NewStudy, Store, StudyLock, StudyRow};
+use nightsweep_trainer::data;
+use nightsweep_trials::controller::{self, Control, Options, Session, Work};
+use nightsweep_trials::launch::Local;
+use nightsweep_trials::slots::{self, SlotOptions};
+use nightsweep_trials::{Plan, study_file};
+use nightsweep_web::WebSettings;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::studies;
+use crate::cli::Run;
+use crate::failure::{Ending, HeldError, StudyFileReport, advise};
+use crate::progress::Progress;
+
+/// Ports after the one asked for that are tried.
+const MORE_PORTS: u16 = 20;
+
+/// Runs the study, and prints and exports its winner at the end.
+pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
+    let deadline = deadline(arguments, &Zoned::now())?;
+    let mut plan = study_file::read(&arguments.file, &arguments.set).map_err(StudyFileReport::from)?;
+    plan.trials = arguments.trials.or(plan.trials);
+    plan.folder = std::path::absolute(&plan.folder).into_diagnostic()?;
+    let store = studies::open(runs).await?;
+    let folder = studies::folder(runs, &plan.name);
+    std::fs::create_dir_all(&folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
+    let _lock = lock(&folder, &plan.name)?;
+    look_at_data(&plan).await?;
+    let row = find_or_create(&store, &plan).await?;
+    let mut study = studies::told(&store, &row, &plan).await?;
+    let slot_options = SlotOptions { devices: arguments.devices.clone(), workers: arguments.workers };
+    let slots = slots::find(&slot_options).into_diagnostic()?;
+    let names: Vec<String> = slots.iter().map(|slot| slot.device.to_string()).collect();
+    println!("study {}: {} workers ({})", plan.name, slots.len(), names.join(", "));
+    if let Some(stop) = deadline {
+        println!("until {}", stop.strftime("%H:%M"));
+    } else if plan.trials.is_none() {
+        println!("without an end: Ctrl-C pauses it; --until, --for or --trials bound it");
+    }
+    let pages = open_pages(arguments, &store, &plan.name).await?;
+
+    let checkpoints = std::path::absolute(&folder).into_diagnostic()?;
+    let work = Work::new(&plan, checkpoints);
+    let (orders, mut control) = mpsc::unbounded_channel();
+    let listener = tokio::spawn(async move {
+        // The first time the trials write their checkpoints; the second time it ends now.
+        for order in [Control::Interrupt, Control::Abort] {
+            if super::for_interrupt().await.is_err() || orders.send(order).is_err() {
+                break;
+            }
+        }
+        pending::<()>().await;
+    });
+    let mut progress = Progress::new(&study, plan.metric, plan.trials);
+    let left = |stop: &Zoned| Duration::try_from(stop.duration_since(&Zoned::now())).unwrap_or(Duration::ZERO);
+    let session = Session {
+        study: &mut study,
+        store: &store,
+        id: row.id,
+        work: &work,
+        slots,
+        options: Options { deadline: deadline.as_ref().map(|stop| Instant::now() + left(stop)), ..Options::default() },
+    };
+    let summary =
+        controller::run(session, &mut Local::new(), &mut control, &mut |event: &Event| progress.show(event)).await;
+    progress.finish();
+    listener.abort();
+    if let Some(pages) = pages {
+        pages.abort();
+    }
+    let summary = summary.into_diagnostic()?;
+    println!("{}", summary.ending);
+    finish(runs, &store, &row, &plan).await?;
+    match summary.ending {
+        controller::Ending::Done | controller::Ending::Deadline => Ok(Ending::Done),
+        controller::Ending::Interrupted | controller::Ending::Aborted => {
+            println!("go on with: nightsweep run {}", arguments.file.display());
+            Ok(Ending::Interrupted)
+        }
+        controller::Ending::Failing { .. } | controller::Ending::NoWorkers { .. } | controller::Ending::Stuck => Err(advise(
+            format!("the study stopped: {}", summary.ending),
+            "mend the cause (nightsweep doctor, and the trial's log on its page), then run the same command again",
+        )),
+    }
+}
+
+/// Prints how it stands, and writes the best config so far.
+async fn finish(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
+    print!("{}", super::report::text(store, row, plan).await?);
+    let best = studies::folder(runs, &plan.name).join("best");
+    match super::export::best(runs, store, row, plan, &best).await? {
+        Some(_) => println!("\nbest recipe: {}", best.join("recipe.toml").display()),
+        None => println!("\nno trial has a result yet"),
+    }
+    Ok(())
+}
+
+fn lock(folder: &Path, name: &str) -> Result<StudyLock> {
+    StudyLock::acquire(folder, name).map_err(|error| match error {
+        LockError::Held { study, pid, host, .. } => HeldError { study, pid, host }.into(),
+        other => miette::Report::from_err(other),
+    })
+}
+
+/// Reads the data once before any worker does, so that what is wrong with it is said at once and by us.
+async fn look_at_data(plan: &Plan) -> Result<()> {
+    let (spec, folder, seed) = (plan.data.clone(), plan.folder.clone(), plan.seed);
+    let data = tokio::task::spawn_blocking(move || data::load(&spec, &folder, seed)).await.into_diagnostic()?;
+    let data = data.map_err(|error| match error.hint() {
+        Some(hint) => advise(super::chain(&error), hint.to_string()),
+        None => miette::Report::from_err(error),
+    })?;
+    let (train, classes) = (&data.train, data.classes.len());
+    println!(
+        "{}: {} images to train on, {} to validate, {classes} classes, {}×{}×{}",
+        plan.data.path,
+        train.len(),
+        data.validation.len(),
+        train.height,
+        train.width,
+        train.channels,
+    );
+    data.notices.iter().for_each(|notice| println!("note: {notice}"));
+    Ok(())
+}
+
+/// The study of the plan's name; it must be of the same plan if it is there.
+async fn find_or_create(store: &Store, plan: &Plan) -> Result<StudyRow> {
+    if let Some(row) = store.study_named(&plan.name).await.into_diagnostic()? {
+        let earlier = studies::plan(&row)?;
+        return match earlier.difference(plan) {
+            None => Ok(row),
+            Some(what) => Err(advise(
+                format!("the study `{}` was begun with another [{what}]", plan.name),
+                "its trials would not compare: undo the change, or give the study another name",
+            )),
+        };
+    }
+    let config = plan.study_config();
+    let new = NewStudy {
+        name: plan.name.clone(),
+        source: plan.source.clone(),
+        plan: serde_json::to_value(plan).into_diagnostic()?,
+        metric: plan.metric.name().to_owned(),
+        direction: config.direction,
+        seed: plan.seed,
+        space: plan.space.clone(),
+    };
+    let id = store.create_study(new).await.into_diagnostic()?;
+    match &plan.default {
+        Some(params) => {
+            store.append(id, &Event::Enqueued { params: params.clone() }).await.into_diagnostic()?;
+        }
+        None if plan.space.0.is_empty() => {}
+        None => println!("note: the recipe itself does not lie in the space, so no trial tries it"),
+    }
+    let row = store.study_named(&plan.name).await.into_diagnostic()?;
+    row.ok_or_else(|| advise("the store lost the study it just made", "is its file being changed by another program?"))
+}
+
+async fn open_pages(
+    arguments: &Run,
+    store: &Store,
+    study: &str,
+) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>> {
+    if arguments.no_web {
+        return Ok(None);
+    }
+    let settings = WebSettings::for_address(arguments.listen, None).map_err(|error| {
+        advise(error.to_string(), "let `nightsweep serve --listen` show it there; `run` shows it on this machine")
+    })?;
+    let listener = listen(arguments.listen).await?;
+    println!("leaderboard: http://{}/studies/{study}", listener.local_addr().into_diagnostic()?);
+    Ok(Some(tokio::spawn(nightsweep_web::serve(listener, store.clone(), settings, pending()))))
+}
+
+/// The address, or one with a port shortly after.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let mut last = None;
+    for more in 0..=MORE_PORTS {
+        let address = SocketAddr::new(address.ip(), address.port().saturating_add(more));
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => last = Some(error),
+            Err(error) => return Err(error).into_diagnostic().wrap_err_with(|| format!("could not listen on {address}")),
+        }
+    }
+    Err(advise(
+        format!("ports {} to {} are taken ({last:?})", address.port(), address.port().saturating_add(MORE_PORTS)),
+        "name a free one with --listen 127.0.0.1:PORT",
+    ))
+}
+
+/// When to stop, if the command line says so.
+fn deadline(arguments: &Run, now: &Zoned) -> Result<Option<Zoned>> {
+    if let Some(text) = &arguments.for_ {
+        let wrong = || advise(format!("`--for {text}` is no duration"), "for example --for 8h, --for 90m or --for 1h30m");
+        let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
+        if !duration.is_positive() {
+            return Err(wrong());
+        }
+        return now.checked_add(duration).map(Some).into_diagnostic();
+    }
+    let Some(text) = &arguments.until else { return Ok(None) };
+    let wrong = || advise(format!("`--until {text}` is no time of day"), "for example --until 07:00");
+    let time = civil::Time::strptime("%H:%M", text).map_err(|_| wrong())?;
+    let today = now.with().time(time).build().into_diagnostic()?;
+    match today > *now {
+        true => Ok(Some(today)),
+        false => now.tomorrow().and_then(|tomorrow| tomorrow.with().time(time).build()).map(Some).into_diagnostic(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::{Cli, Command};
+
+    use super::*;
+
+    fn check(words: &str, expected: Result<Option<&str>, &str>) {
+        let words = ["nightsweep", "run", "s.toml"].into_iter().chain(words.split_whitespace());
+        let Command::Run(arguments) = Cli::parse_from(words).command else { panic!("run is run") };
+        let now: Zoned = "2026-11-23T22:30:00[Europe/Zurich]".parse().unwrap();
+        let found = deadline(&arguments, &now).map(|stop| stop.map(|stop| stop.strftime("%m-%d %H:%M").to_string()));
+        let found = found.map_err(|report| report.to_string());
+        assert_eq!(found, expected.map(|stop| stop.map(str::to_owned)).map_err(str::to_owned));
+    }
+
+    #[test]
+    fn a_deadline_is_the_next_time_the_clock_says_so() {
+        check("", Ok(None));
+        check("--until 07:00", Ok(Some("11-24 07:00")));
+        check("--until 23:15", Ok(Some("11-23 23:15")));
+        check("--for 90m", Ok(Some("11-24 00:00")));
+        check("--for 1h30m", Ok(Some("11-24 00:00")));
+        check("--until 7pm", Err("`--until 7pm` is no time of day"));
+        check("--for soon", Err("`--for soon` is no duration"));
+        check("--for -2h", Err("`--for -2h` is no duration"));
+    }
+}

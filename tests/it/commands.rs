@@ -1,0 +1,77 @@
+//! The commands of README.md and the files of configs/.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nightsweep_trials::study_file;
+
+use crate::workplace::Workplace;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn every_file_in_configs_is_a_study() {
+    let files: Vec<PathBuf> = fs::read_dir(root().join("configs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let studies = files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let plans: Vec<_> = studies.map(|path| study_file::read(path, &[]).unwrap_or_else(|e| panic!("{path:?}: {e:?}"))).collect();
+    assert!(plans.iter().all(|plan| plan.default.is_some()), "the recipe of each is a point of its space");
+    assert!(!plans.is_empty());
+}
+
+#[test]
+fn the_study_file_of_the_readme_is_a_study() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let plan = study_file::parse(text, PathBuf::from(".")).unwrap();
+    assert_eq!(plan.name, "flowers-overnight");
+}
+
+#[test]
+fn the_quickstart_runs_as_it_is_but_for_its_length() {
+    let place = Workplace::new("");
+    let config = root().join("configs/quickstart.toml");
+    let config = config.to_str().unwrap();
+    place.succeed(&["run", config, "--no-web", "--trials", "2", "--set", "recipe.epochs=1"]);
+    place.succeed(&["report"]);
+    place.succeed(&["train", "nightsweep-runs/quickstart/best/recipe.toml"]);
+    place.succeed(&["export", "best", "-o", "best/"]);
+    place.succeed(&["train", "best/recipe.toml"]);
+}
+
+#[test]
+fn doctor_finds_a_machine_that_can_train() {
+    let printed = Workplace::new("").succeed(&["doctor"]);
+    assert!(printed.contains("CPU:") && printed.contains("ready"), "{printed}");
+}
+
+#[test]
+fn ask_tell_answers_line_by_line() {
+    use std::io::Write;
+    let place = Workplace::new("");
+    let mut child = place.command(&["ask-tell"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let lines = concat!(
+        r#"{"cmd":"init","protocol":1,"space":{"x":{"type":"float","low":0,"high":1}},"direction":"minimize","seed":7,"sampler":"tpe"}"#,
+        "\n{\"cmd\":\"ask\"}\n{\"cmd\":\"tell\",\"trial\":0,\"value\":0.5}\nnonsense\n{\"cmd\":\"quit\"}\n"
+    );
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = crate::workplace::wait(child);
+    let answers: Vec<serde_json::Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 5);
+    assert_eq!(answers[0]["ok"], true);
+    assert!(answers[1]["params"]["x"].is_f64());
+    assert_eq!(answers[2]["ok"], true);
+    assert!(answers[3]["error"].is_string());
+    assert_eq!(answers[4]["ok"], true);
+    assert!(output.status.success());
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(Workplace::new("").succeed(&["completions", shell]).contains("nightsweep"), "{shell}");
+    }
+}

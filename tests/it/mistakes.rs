@@ -1,0 +1,58 @@
+//! What a person gets wrong: a clear word, the place, and what to do.
+
+use crate::workplace::{STUDY, Workplace};
+
+/// What the program prints of a study file, and its exit status.
+fn check(study: &str, words: &[&str], status: i32, expected: &[&str]) {
+    let place = Workplace::new(study);
+    let output = place.run(words);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{errors}");
+    for text in expected {
+        assert!(errors.contains(text), "`{text}` is not in:\n{errors}");
+    }
+}
+
+const RUN: [&str; 3] = ["run", "study.toml", "--no-web"];
+
+#[test]
+fn a_misspelt_key_is_shown_with_file_line_and_the_nearest_key() {
+    let study = STUDY.replace("batch_size", "batch_sise");
+    check(&study, &RUN, 2, &["study.toml:13:", "the recipe has no `batch_sise`", "did you mean `batch_size`?"]);
+}
+
+#[test]
+fn a_study_file_that_is_not_there_is_named() {
+    check("", &["run", "other.toml"], 2, &["other.toml", "could not read the study file", "nightsweep init"]);
+}
+
+#[test]
+fn data_that_is_not_there_is_named() {
+    check(&STUDY.replace("fashion-mnist-mini", "no-such-folder"), &RUN, 1, &["no-such-folder"]);
+}
+
+#[test]
+fn a_changed_study_is_refused_under_its_old_name() {
+    let place = Workplace::new(&STUDY.replace("trials = 6", "trials = 1"));
+    place.succeed(&RUN);
+    let output = place.run(&["run", "study.toml", "--no-web", "--set", "study.seed=6"]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(errors.contains("was begun with another [study.seed]"), "{errors}");
+}
+
+#[test]
+fn a_store_that_is_none_is_left_alone() {
+    let place = Workplace::new(STUDY);
+    std::fs::create_dir(place.path("nightsweep-runs")).unwrap();
+    std::fs::write(place.path("nightsweep-runs/store.sqlite"), "these are my notes").unwrap();
+    let output = place.run(&RUN);
+    assert!(!output.status.success());
+    assert_eq!(std::fs::read_to_string(place.path("nightsweep-runs/store.sqlite")).unwrap(), "these are my notes");
+}
+
+#[test]
+fn commands_without_a_store_say_how_to_make_one() {
+    for words in [&["report"][..], &["export", "best"], &["replay"], &["serve"]] {
+        check("", words, 1, &["there is no store", "nightsweep run"]);
+    }
+}
