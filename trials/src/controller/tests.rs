@@ -375,7 +375,8 @@ async fn the_controller_can_be_killed_at_every_moment() {
             break;
         }
     }
-    assert!(moments.len() > 20, "{moments:?}");
+    // Not all, since the database writes in a thread of its own.
+    assert!(moments.len() > 10, "{moments:?}");
 }
 
 #[tokio::test]
