@@ -9,6 +9,7 @@ mod recipe_file;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::Cli;
 
@@ -18,6 +19,9 @@ use crate::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // What the controller says beyond the progress: NIGHTSWEEP_LOG=info shows more.
+    let filter = EnvFilter::try_from_env("NIGHTSWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match commands::run(Cli::parse()) {
         Ok(code) => code,
         Err(report) => {

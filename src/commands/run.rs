@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Zoned, civil};
+use jiff::{SignedDuration, ZonedDateTime, civil};
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::Event;
 use nightsweep_store::{LockError, NewStudy, Store, StudyLock, StudyRow};
@@ -28,7 +28,7 @@ const MORE_PORTS: u16 = 20;
 
 /// Runs the study, and prints and exports its winner at the end.
 pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
-    let deadline = deadline(arguments, &Zoned::now())?;
+    let deadline = deadline(arguments, &ZonedDateTime::now())?;
     let mut plan = study_file::read(&arguments.file, &arguments.set).map_err(StudyFileReport::from)?;
     plan.trials = arguments.trials.or(plan.trials);
     plan.folder = std::path::absolute(&plan.folder).into_diagnostic()?;
@@ -43,7 +43,7 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     let slots = slots::find(&slot_options).into_diagnostic()?;
     let names: Vec<String> = slots.iter().map(|slot| slot.device.to_string()).collect();
     println!("study {}: {} workers ({})", plan.name, slots.len(), names.join(", "));
-    if let Some(stop) = deadline {
+    if let Some(stop) = &deadline {
         println!("until {}", stop.strftime("%H:%M"));
     } else if plan.trials.is_none() {
         println!("without an end: Ctrl-C pauses it; --until, --for or --trials bound it");
@@ -63,7 +63,7 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
         pending::<()>().await;
     });
     let mut progress = Progress::new(&study, plan.metric, plan.trials);
-    let left = |stop: &Zoned| Duration::try_from(stop.duration_since(&Zoned::now())).unwrap_or(Duration::ZERO);
+    let left = |stop: &ZonedDateTime| Duration::try_from(stop.duration_since(&ZonedDateTime::now())).unwrap_or(Duration::ZERO);
     let session = Session {
         study: &mut study,
         store: &store,
@@ -203,7 +203,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// When to stop, if the command line says so.
-fn deadline(arguments: &Run, now: &Zoned) -> Result<Option<Zoned>> {
+fn deadline(arguments: &Run, now: &ZonedDateTime) -> Result<Option<ZonedDateTime>> {
     if let Some(text) = &arguments.for_ {
         let wrong = || advise(format!("`--for {text}` is no duration"), "for example --for 8h, --for 90m or --for 1h30m");
         let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
@@ -233,7 +233,7 @@ mod tests {
     fn check(words: &str, expected: Result<Option<&str>, &str>) {
         let words = ["nightsweep", "run", "s.toml"].into_iter().chain(words.split_whitespace());
         let Command::Run(arguments) = Cli::parse_from(words).command else { panic!("run is run") };
-        let now: Zoned = "2026-11-23T22:30:00[Europe/Zurich]".parse().unwrap();
+        let now: ZonedDateTime = "2026-11-23T22:30:00[Europe/Zurich]".parse().unwrap();
         let found = deadline(&arguments, &now).map(|stop| stop.map(|stop| stop.strftime("%m-%d %H:%M").to_string()));
         let found = found.map_err(|report| report.to_string());
         assert_eq!(found, expected.map(|stop| stop.map(str::to_owned)).map_err(str::to_owned));

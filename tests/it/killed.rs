@@ -4,8 +4,8 @@ use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
-use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::workplace::{STUDY, Workplace, children, curves, wait};

@@ -54,7 +54,7 @@ struct SearchTable {
 
 impl Default for SearchTable {
     fn default() -> Self {
-        Self { sampler: SamplerKind::default(), pruner: PrunerKind::default() }
+        Self { sampler: SamplerKind::Auto, pruner: PrunerKind::None }
     }
 }
 
