@@ -64,8 +64,7 @@ fn on_interrupt(act: impl Fn() + Send + 'static) -> Result<()> {
 
 /// Waits for Ctrl-C or SIGTERM.
 async fn for_interrupt() -> Result<()> {
-    let mut terminated =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).into_diagnostic()?;
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).into_diagnostic()?;
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed.into_diagnostic(),
         _ = terminated.recv() => Ok(()),

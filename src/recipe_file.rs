@@ -50,7 +50,9 @@ pub struct Expected {
 impl RecipeFile {
     /// Reads a file, with mistakes shown where they are.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).into_diagnostic().wrap_err_with(|| format!("could not read `{}`", path.display()))?;
+        let text = fs::read_to_string(path)
+            .into_diagnostic()
+            .wrap_err_with(|| format!("could not read `{}`", path.display()))?;
         let fail = |mistake: Mistake| StudyFileReport::from(mistake.in_file(path.to_owned(), &text));
         study_file::check_recipe_table(&text).map_err(fail)?;
         let file: Self = toml::from_str(&text).map_err(|error| fail(Mistake::from_toml(&error)))?;

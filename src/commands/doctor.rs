@@ -73,9 +73,8 @@ fn gpus() -> Vec<Finding> {
     for index in 0..seen {
         let name = nvml.device_by_index(index).and_then(|gpu| gpu.name()).unwrap_or_else(|error| error.to_string());
         let memory = nvml.device_by_index(index).and_then(|gpu| gpu.memory_info());
-        let memory = memory.map_or(String::new(), |memory| {
-            format!(", {:.1} of {:.1} GiB free", gib(memory.free), gib(memory.total))
-        });
+        let memory = memory
+            .map_or(String::new(), |memory| format!(", {:.1} of {:.1} GiB free", gib(memory.free), gib(memory.total)));
         findings.push(Good(format!("GPU {index}: {name}{memory}, driver {driver}")));
     }
     findings.push(headers());
@@ -102,11 +101,16 @@ fn headers() -> Finding {
     match root {
         None => Bad("CUDA: no toolkit in CUDA_PATH, /usr/local/cuda or /opt/cuda".to_owned(), help.to_owned()),
         Some(root) => {
-            let missing: Vec<&str> =
-                ["cuda_fp16.h", "cuda_bf16.h", "mma.h"].into_iter().filter(|name| !root.join("include").join(name).exists()).collect();
+            let missing: Vec<&str> = ["cuda_fp16.h", "cuda_bf16.h", "mma.h"]
+                .into_iter()
+                .filter(|name| !root.join("include").join(name).exists())
+                .collect();
             match missing.is_empty() {
                 true => Good(format!("CUDA: headers in {}", root.join("include").display())),
-                false => Bad(format!("CUDA: {} lacks {}", root.join("include").display(), missing.join(", ")), help.to_owned()),
+                false => Bad(
+                    format!("CUDA: {} lacks {}", root.join("include").display(), missing.join(", ")),
+                    help.to_owned(),
+                ),
             }
         }
     }
@@ -115,10 +119,13 @@ fn headers() -> Finding {
 /// A worker on the GPU that starts and stops again: in a process of its own, for a broken driver can end it.
 fn probe(index: usize) -> Finding {
     let name = format!("cuda:{index}");
-    let output = std::env::current_exe()
-        .and_then(|program| Command::new(program).args(["worker", "--device", &name]).stdin(std::process::Stdio::null()).output());
+    let output = std::env::current_exe().and_then(|program| {
+        Command::new(program).args(["worker", "--device", &name]).stdin(std::process::Stdio::null()).output()
+    });
     match output {
-        Ok(output) if String::from_utf8_lossy(&output.stdout).contains("hello") => Good(format!("{name}: a worker starts")),
+        Ok(output) if String::from_utf8_lossy(&output.stdout).contains("hello") => {
+            Good(format!("{name}: a worker starts"))
+        }
         Ok(output) => Bad(
             format!("{name}: a worker does not start"),
             String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("it said nothing").to_owned(),
@@ -128,13 +135,17 @@ fn probe(index: usize) -> Finding {
 }
 
 fn disk(runs: &Path) -> Finding {
-    let existing = runs.ancestors().find(|folder| folder.exists() && *folder != Path::new("")).unwrap_or(Path::new("."));
+    let existing =
+        runs.ancestors().find(|folder| folder.exists() && *folder != Path::new("")).unwrap_or(Path::new("."));
     match rustix::fs::statvfs(existing) {
         Ok(stat) => {
             let free = stat.f_bavail * stat.f_frsize;
             let text = format!("disk: {:.1} GiB free for {}", gib(free), runs.display());
             match free < LOW_DISK_BYTES {
-                true => Bad(text, "every trial keeps two checkpoints: make room, or choose another disk with --runs".to_owned()),
+                true => Bad(
+                    text,
+                    "every trial keeps two checkpoints: make room, or choose another disk with --runs".to_owned(),
+                ),
                 false => Good(text),
             }
         }

@@ -40,11 +40,13 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
     let written = match arguments.trial.as_str() {
         "best" => best(runs, &store, &row, &plan, &arguments.output).await?,
         number => {
-            let number = number.parse().map(TrialNumber).map_err(|_| {
-                advise(format!("`{number}` is no trial"), "say `best`, or the number of a trial")
-            })?;
+            let number = number
+                .parse()
+                .map(TrialNumber)
+                .map_err(|_| advise(format!("`{number}` is no trial"), "say `best`, or the number of a trial"))?;
             let trial = store.trial(row.id, number).await.into_diagnostic()?;
-            let trial = trial.ok_or_else(|| advise(format!("there is no trial {number}"), "`nightsweep report` lists them"))?;
+            let trial =
+                trial.ok_or_else(|| advise(format!("there is no trial {number}"), "`nightsweep report` lists them"))?;
             write(runs, &row, &plan, &trial, &arguments.output)?;
             Some(number)
         }
@@ -59,7 +61,13 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
 }
 
 /// Writes the best trial, if any has a result. One that is complete goes before one that is not.
-pub async fn best(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan, folder: &Path) -> Result<Option<TrialNumber>> {
+pub async fn best(
+    runs: &Path,
+    store: &Store,
+    row: &StudyRow,
+    plan: &Plan,
+    folder: &Path,
+) -> Result<Option<TrialNumber>> {
     let first = BoardQuery { sort: Sort::Rank, limit: 1, ..BoardQuery::default() };
     let board = store.board(row, &first).await.into_diagnostic()?;
     let Some(trial) = board.trials.into_iter().find(|trial| trial.shown_value().is_some()) else { return Ok(None) };
@@ -106,7 +114,8 @@ fn write(runs: &Path, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Pa
         nightsweep: env!("CARGO_PKG_VERSION"),
     };
     fs::create_dir_all(folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
-    RecipeFile { metric: plan.metric, seed, data, recipe, expected: Some(expected) }.write(&folder.join("recipe.toml"))?;
+    RecipeFile { metric: plan.metric, seed, data, recipe, expected: Some(expected) }
+        .write(&folder.join("recipe.toml"))?;
     save(folder.join("result.json"), serde_json::to_string_pretty(&result).into_diagnostic()?.as_bytes())?;
     save(folder.join("weights.safetensors"), &checkpoint.weights_file().into_diagnostic()?)
 }

@@ -148,7 +148,8 @@ fn batch_sizes(train: usize) -> Vec<usize> {
 /// The data's own name, in the letters of a study's.
 fn study_name(path: &str) -> String {
     let stem = Path::new(path).file_stem().map_or("sweep".into(), |stem| stem.to_string_lossy());
-    let plain: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect();
+    let plain: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect();
     if plain.trim_matches('-').is_empty() { "sweep".to_owned() } else { plain }
 }
 

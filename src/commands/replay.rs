@@ -28,7 +28,12 @@ pub async fn replay(runs: &Path, arguments: &StudyName) -> Result<Ending> {
             let found = study.ask();
             if found != expected {
                 differing += 1;
-                println!("event {}: the log has {}, the search says {}", entry.seq, describe(&expected), describe(&found));
+                println!(
+                    "event {}: the log has {}, the search says {}",
+                    entry.seq,
+                    describe(&expected),
+                    describe(&found)
+                );
             }
         }
         study.tell(&entry.event).into_diagnostic()?;

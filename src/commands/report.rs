@@ -43,7 +43,8 @@ pub async fn text(store: &Store, row: &StudyRow, plan: &Plan) -> Result<String> 
         ("running", TrialState::Running),
     ];
     let states = states.map(|(name, state)| (name, counts.of(state)));
-    let states: Vec<String> = states.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
+    let states: Vec<String> =
+        states.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
     let _ = writeln!(
         text,
         "{} trials: {}; {} epochs; {} of training\n",
@@ -57,12 +58,16 @@ pub async fn text(store: &Store, row: &StudyRow, plan: &Plan) -> Result<String> 
         return Ok(text);
     };
     let value = best.value.unwrap_or(f64::NAN);
-    let _ = writeln!(text, "Winner: trial {} with {metric} {value:.4} (one seed, not confirmed on others)", best.number);
+    let _ =
+        writeln!(text, "Winner: trial {} with {metric} {value:.4} (one seed, not confirmed on others)", best.number);
     for (name, it) in best.params.iter() {
         let _ = writeln!(text, "  {name} = {it}");
     }
     text.push_str(&against_default(&board.trials, best, plan));
-    let _ = writeln!(text, "\n| rank | trial | {metric} | epochs | time | parameters |\n| ---: | ---: | ---: | ---: | ---: | --- |");
+    let _ = writeln!(
+        text,
+        "\n| rank | trial | {metric} | epochs | time | parameters |\n| ---: | ---: | ---: | ---: | ---: | --- |"
+    );
     for trial in board.trials.iter().filter(|trial| trial.shown_value().is_some()).take(ROWS as usize) {
         let _ = writeln!(
             text,
@@ -87,7 +92,9 @@ fn against_default(trials: &[TrialRow], best: &TrialRow, plan: &Plan) -> String 
     let Some(trial) = trials.iter().find(|trial| trial.params == *default) else { return String::new() };
     let metric = plan.metric.name();
     match (trial.shown_value(), best.value) {
-        _ if trial.number == best.number => format!("The recipe that the search started from (trial {}) won.\n", best.number),
+        _ if trial.number == best.number => {
+            format!("The recipe that the search started from (trial {}) won.\n", best.number)
+        }
         (Some(value), Some(winner)) => format!(
             "The recipe that the search started from (trial {}) has {metric} {value:.4} after {} epochs: the winner is {:.4} better.\n",
             trial.number,

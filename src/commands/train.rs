@@ -1,10 +1,12 @@
 //! `nightsweep train`: one recipe, from its file to its score.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use miette::{IntoDiagnostic, Result};
-use nightsweep_trainer::{CheckpointFolder, DeviceName, EpochReport, Job, Metric, Next, Observer, Outcome, data, device, fit};
+use nightsweep_trainer::{
+    CheckpointFolder, DeviceName, EpochReport, Job, Metric, Next, Observer, Outcome, data, device, fit,
+};
 
 use crate::cli::Train;
 use crate::failure::{Ending, advise};
@@ -14,6 +16,8 @@ use crate::recipe_file::{Expected, RecipeFile};
 pub fn train(arguments: &Train) -> Result<Ending> {
     let file = RecipeFile::read(&arguments.recipe)?;
     let name = arguments.device.unwrap_or_else(|| choose_device(file.expected.as_ref()));
+    // Before anything else computes: the number of threads cannot change afterwards.
+    let device = name.open().into_diagnostic()?;
     let data = data::load(&file.data, &RecipeFile::folder(&arguments.recipe), file.seed.study).into_diagnostic()?;
     data.notices.iter().for_each(|notice| println!("note: {notice}"));
     if let Some(expected) = &file.expected
@@ -21,7 +25,6 @@ pub fn train(arguments: &Train) -> Result<Ending> {
     {
         println!("note: the data are not those that the expected score comes from");
     }
-    let device = name.open().into_diagnostic()?;
     println!("training on {name}: {} images, {} to validate", data.train.len(), data.validation.len());
     let checkpoints = arguments.output.as_ref().map(CheckpointFolder::new);
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -50,7 +53,8 @@ pub fn train(arguments: &Train) -> Result<Ending> {
             "a smaller learning rate, a warm-up or `clip_norm` may help",
         )),
         Outcome::Interrupted | Outcome::Paused | Outcome::Stopped => {
-            let next = if arguments.output.is_some() { "the same command goes on" } else { "without -o nothing was kept" };
+            let next =
+                if arguments.output.is_some() { "the same command goes on" } else { "without -o nothing was kept" };
             println!("interrupted; {next}");
             Ok(Ending::Interrupted)
         }

@@ -13,9 +13,11 @@ fn root() -> &'static Path {
 
 #[test]
 fn every_file_in_configs_is_a_study() {
-    let files: Vec<PathBuf> = fs::read_dir(root().join("configs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<PathBuf> =
+        fs::read_dir(root().join("configs")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let studies = files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    let plans: Vec<_> = studies.map(|path| study_file::read(path, &[]).unwrap_or_else(|e| panic!("{path:?}: {e:?}"))).collect();
+    let plans: Vec<_> =
+        studies.map(|path| study_file::read(path, &[]).unwrap_or_else(|e| panic!("{path:?}: {e:?}"))).collect();
     assert!(plans.iter().all(|plan| plan.default.is_some()), "the recipe of each is a point of its space");
     assert!(!plans.is_empty());
 }

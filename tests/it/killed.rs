@@ -2,7 +2,7 @@
 
 use std::process::Child;
 use std::thread;
-use std::time::Duration;
+use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -47,7 +47,9 @@ fn strike(victim: Victim, controller: &Child, random: &mut ChaCha8Rng) {
 
 fn check(victim: Victim) {
     let reference = Workplace::new(STUDY);
+    let begin = Instant::now();
     reference.succeed(&["run", "study.toml", "--no-web", "--devices", "cpu:1,cpu:1"]);
+    let whole_run = begin.elapsed();
     let expected = curves(&reference.log());
     let mut random = ChaCha8Rng::seed_from_u64(victim as u64);
     let mut place = Workplace::new(STUDY);
@@ -55,7 +57,7 @@ fn check(victim: Victim) {
     for moment in 0..moments() {
         let before = place.log();
         let mut controller = place.start();
-        thread::sleep(Duration::from_millis(random.random_range(150..2500)));
+        thread::sleep(whole_run.mul_f64(random.random_range(0.02..0.7)));
         let during = place.log();
         let was_running = controller.try_wait().unwrap().is_none();
         strikes_on_work += u64::from(was_running);
@@ -87,7 +89,8 @@ fn finish(place: &Workplace, expected: &crate::workplace::Curves, victim: Victim
     }
     assert!(compared >= 6, "{victim:?}: only {compared} values could be compared");
     for trial in place.trials() {
-        let steps: Vec<u64> = found.keys().filter(|(number, _)| *number == trial.number).map(|(_, step)| *step).collect();
+        let steps: Vec<u64> =
+            found.keys().filter(|(number, _)| *number == trial.number).map(|(_, step)| *step).collect();
         assert_eq!(steps, (1..=trial.steps).collect::<Vec<_>>(), "{victim:?}: trial {}", trial.number);
     }
     place.succeed(&["replay"]);

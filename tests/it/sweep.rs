@@ -32,9 +32,8 @@ fn a_sweep_finds_a_winner_that_trains_again_to_the_same_bits() {
     assert!(again.contains("the same as expected, bit for bit"), "{again}");
 
     let replayed = place.succeed(&["replay"]);
-    let starts = place.log().iter().filter(|entry| {
-        matches!(entry.event, Event::Started { .. } | Event::Resumed { .. })
-    });
+    let log = place.log();
+    let starts = log.iter().filter(|entry| matches!(entry.event, Event::Started { .. } | Event::Resumed { .. }));
     let count = starts.count();
     assert_eq!(replayed.trim(), format!("small: {count} of {count} suggestions are the same"));
 

@@ -24,7 +24,7 @@ trials = 6
 path = "fashion-mnist-mini"
 val = 0.2
 [recipe]
-model = { kind = "mlp", width = 16, depth = 1 }
+model = { kind = "convnet", width = 4 }
 epochs = 4
 [space]
 batch_size = [64, 128]

@@ -95,7 +95,8 @@ impl Checkpoint {
     /// The weights that count as a safetensors file of their own.
     pub fn weights_file(&self) -> Result<Vec<u8>, WeightsFileError> {
         let tensors = self.weights().iter().map(|(name, data)| (name.clone(), data)).collect();
-        write_tensors(tensors, HashMap::from([("format".to_owned(), "nightsweep".to_owned())])).map_err(WeightsFileError)
+        write_tensors(tensors, HashMap::from([("format".to_owned(), "nightsweep".to_owned())]))
+            .map_err(WeightsFileError)
     }
 }
 
@@ -173,7 +174,9 @@ impl CheckpointFolder {
             return Err(SaveError { path: temporary, source });
         }
         match fs::rename(&last, self.previous()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(SaveError { path: last, source: error }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(SaveError { path: last, source: error });
+            }
             _ => {}
         }
         fs::rename(&temporary, &last).map_err(fail(&last))?;
@@ -193,7 +196,9 @@ impl CheckpointFolder {
 
 fn read(path: &Path) -> Result<Option<Checkpoint>, LoadError> {
     match fs::read(path) {
-        Ok(bytes) => from_bytes(&bytes).map(Some).map_err(|reason| LoadError::Damaged { path: path.to_owned(), reason }),
+        Ok(bytes) => {
+            from_bytes(&bytes).map(Some).map_err(|reason| LoadError::Damaged { path: path.to_owned(), reason })
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(LoadError::Read { path: path.to_owned(), source }),
     }
@@ -201,7 +206,11 @@ fn read(path: &Path) -> Result<Option<Checkpoint>, LoadError> {
 
 fn to_bytes(checkpoint: &Checkpoint) -> Result<Vec<u8>, String> {
     let place = serde_json::to_string(&checkpoint.place).map_err(|error| error.to_string())?;
-    let parts = [("model", Some(&checkpoint.model)), ("optimizer", Some(&checkpoint.optimizer)), ("kept", checkpoint.kept.as_ref())];
+    let parts = [
+        ("model", Some(&checkpoint.model)),
+        ("optimizer", Some(&checkpoint.optimizer)),
+        ("kept", checkpoint.kept.as_ref()),
+    ];
     let tensors = parts.into_iter().flat_map(|(part, tensors)| {
         tensors.into_iter().flatten().map(move |(name, data)| (format!("{part}/{name}"), data))
     });
@@ -255,7 +264,8 @@ fn from_bytes(bytes: &[u8]) -> Result<Checkpoint, String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(place_text.as_bytes());
     let kept = checkpoint.kept.iter().map(|kept| ("kept", kept));
-    for (part, tensors) in [("model", &checkpoint.model), ("optimizer", &checkpoint.optimizer)].into_iter().chain(kept) {
+    for (part, tensors) in [("model", &checkpoint.model), ("optimizer", &checkpoint.optimizer)].into_iter().chain(kept)
+    {
         for (name, data) in tensors {
             hasher.update(format!("{part}/{name}").as_bytes()).update(data.as_bytes());
         }

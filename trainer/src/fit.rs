@@ -265,11 +265,7 @@ impl<'a> Training<'a> {
         let model = self.model.valid();
         let evaluation = evaluate(&model, self.validation.clone(), &self.scaling, self.input_shape(), self.job.device);
         let epoch = self.place.epoch + 1;
-        let last = Progress {
-            step: epoch * steps - 1,
-            total_steps: recipe.epochs * steps,
-            steps_per_epoch: steps,
-        };
+        let last = Progress { step: epoch * steps - 1, total_steps: recipe.epochs * steps, steps_per_epoch: steps };
         let report = EpochReport::new(
             epoch,
             [
@@ -278,7 +274,10 @@ impl<'a> Training<'a> {
                 ("val_accuracy", evaluation.accuracy),
                 ("lr", recipe.optimizer.lr() * recipe.schedule.factor(last)),
                 ("train_seconds", self.place.seconds),
-                ("images_per_second", (steps as usize * recipe.batch_size.min(self.train.labels.len())) as f64 / self.place.seconds),
+                (
+                    "images_per_second",
+                    (steps as usize * recipe.batch_size.min(self.train.labels.len())) as f64 / self.place.seconds,
+                ),
                 ("peak_memory_bytes", memory::peak_bytes().map_or(f64::NAN, |bytes| bytes as f64)),
             ],
         );
@@ -372,8 +371,8 @@ mod tests {
 
     use rand::RngExt;
 
-    use crate::recipe::{Adamw, Augment, Keep, ModelSpec, OptimizerSpec, Sgd};
     use crate::recipe;
+    use crate::recipe::{Adamw, Augment, Keep, ModelSpec, OptimizerSpec, Sgd};
 
     use super::*;
 
@@ -381,7 +380,8 @@ mod tests {
     fn images(count: usize, index: u64) -> Arc<Images> {
         let mut random = TrialSeed { study: 99, trial: 0 }.stream(Purpose::Order, 0, index);
         let labels: Vec<u32> = (0..count as u32).map(|i| i % 2).collect();
-        let pixel = |label: u32, column: usize, noise: u8| if (column < 4) == (label == 0) { 100 + noise } else { noise };
+        let pixel =
+            |label: u32, column: usize, noise: u8| if (column < 4) == (label == 0) { 100 + noise } else { noise };
         let pixels = labels.iter().flat_map(|&label| (0..64).map(move |i| (label, i % 8)));
         let pixels = pixels.map(|(label, column)| pixel(label, column, random.random_range(0..120))).collect();
         Arc::new(Images { pixels, labels, height: 8, width: 8, channels: 1 })
@@ -445,11 +445,7 @@ mod tests {
         let convnet = ModelSpec::Convnet(recipe::Convnet { width: 4, dropout: 0.2 });
         let sgd = OptimizerSpec::Sgd(Sgd { lr: 0.05, ..Default::default() });
         let adamw = OptimizerSpec::Adamw(Adamw { lr: 0.01, ..Default::default() });
-        [
-            recipe(mlp, sgd.clone()),
-            recipe(convnet, adamw),
-            recipe(ModelSpec::Resnet8(recipe::Resnet8 {}), sgd),
-        ]
+        [recipe(mlp, sgd.clone()), recipe(convnet, adamw), recipe(ModelSpec::Resnet8(recipe::Resnet8 {}), sgd)]
     }
 
     #[test]
@@ -479,7 +475,12 @@ mod tests {
                 let mut second = Script::default();
                 let resumed = run(&recipe, Some(&folder), first.reports.len() as u64, &mut second);
                 let both = [first.reports, second.reports].concat();
-                assert_eq!(learned(&both), learned(&whole.reports), "{:?} {pause_after:?} {interrupt_at:?}", recipe.model);
+                assert_eq!(
+                    learned(&both),
+                    learned(&whole.reports),
+                    "{:?} {pause_after:?} {interrupt_at:?}",
+                    recipe.model
+                );
                 assert_eq!(resumed, outcome);
             }
         }

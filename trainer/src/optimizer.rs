@@ -51,7 +51,11 @@ impl Optimizer {
     /// The state: `path#slot` for each tensor, and the number of updates. Waits for the device.
     pub fn state(&self) -> (NamedTensors, u64) {
         let named = |(path, slots): (&String, &Vec<Tensor<1>>)| {
-            slots.iter().enumerate().map(|(slot, tensor)| (format!("{path}#{slot}"), tensor.to_data())).collect::<Vec<_>>()
+            slots
+                .iter()
+                .enumerate()
+                .map(|(slot, tensor)| (format!("{path}#{slot}"), tensor.to_data()))
+                .collect::<Vec<_>>()
         };
         (self.slots.iter().flat_map(named).collect(), self.updates)
     }

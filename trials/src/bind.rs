@@ -44,9 +44,10 @@ pub fn point_of(base: &Recipe, space: &SearchSpace) -> Option<Params> {
     let mut recipe = serde_json::to_value(base).ok()?;
     let mut params = Params::default();
     for parameter in &space.0 {
-        let is_active = parameter.when.as_ref().is_none_or(|when| {
-            params.get(&when.parent).is_some_and(|value| when.equals.contains(value))
-        });
+        let is_active = parameter
+            .when
+            .as_ref()
+            .is_none_or(|when| params.get(&when.parent).is_some_and(|value| when.equals.contains(value)));
         if is_active {
             let value = place(&mut recipe, &parameter.name).and_then(|place| value_of(place, parameter))?;
             params.0.insert(parameter.name.clone(), value);
@@ -62,7 +63,9 @@ fn value_of(place: &Json, parameter: &Parameter) -> Option<ParamValue> {
     match &parameter.distribution {
         Distribution::Float { .. } => value.as_f64().map(ParamValue::Float),
         Distribution::Ordinal { choices } | Distribution::Categorical { choices } => {
-            let same = |choice: &&ParamValue| **choice == value || (choice.as_f64().is_some() && choice.as_f64() == value.as_f64());
+            let same = |choice: &&ParamValue| {
+                **choice == value || (choice.as_f64().is_some() && choice.as_f64() == value.as_f64())
+            };
             choices.iter().find(same).cloned()
         }
         Distribution::Int { .. } => Some(value),

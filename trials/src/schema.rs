@@ -33,7 +33,7 @@ pub enum Shape {
 pub struct Fields(&'static Map<String, Value>);
 
 impl Fields {
-    /// Names in alphabetical order, without the `kind` of an alternative.
+    /// Names as the recipe declares them, without the `kind` of an alternative.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         self.0.keys().map(String::as_str).filter(|name| *name != "kind")
     }
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(optimizers.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["sgd", "adamw"]);
         assert!(matches!(optimizers[0].1.get("nesterov").unwrap().shape(), Shape::Switch));
         let Shape::Table(augment) = shape("augment") else { panic!("augment is a table") };
-        assert_eq!(augment.names().collect::<Vec<_>>(), ["crop_padding", "flip"]);
+        assert_eq!(augment.names().collect::<Vec<_>>(), ["flip", "crop_padding"]);
         assert!(recipe().get("kind").is_none() && recipe().get("lr").is_none());
     }
 }

@@ -140,7 +140,12 @@ impl Reader {
             if let Some((key, _)) = table.iter().find(|(key, _)| fields.get(key).is_none()) {
                 let mut known = kinds.clone();
                 known.extend(fields.names());
-                return Err(Mistake::unknown(key_span(table, key), &format!("choice or field of `{at}` ({kind})"), key, &known));
+                return Err(Mistake::unknown(
+                    key_span(table, key),
+                    &format!("choice or field of `{at}` ({kind})"),
+                    key,
+                    &known,
+                ));
             }
             return self.read_table(table, *fields, fixed, at, when);
         }
@@ -191,9 +196,8 @@ fn distribution(item: &Item, shape: &Shape, at: &str, span: Option<Range<usize>>
         Shape::Words(words) => return words_of(item, words, at, span),
         Shape::Switch => {
             let switches = item.as_array().map(|array| array.iter().map(Value::as_bool).collect::<Option<Vec<_>>>());
-            let choices = switches.flatten().ok_or_else(|| {
-                Mistake::new(span, format!("`{at}` varies over `[true, false]`"))
-            })?;
+            let choices =
+                switches.flatten().ok_or_else(|| Mistake::new(span, format!("`{at}` varies over `[true, false]`")))?;
             return Ok(Distribution::Categorical { choices: choices.into_iter().map(ParamValue::Bool).collect() });
         }
         _ => {}
@@ -231,7 +235,8 @@ fn range(
         return Err(Mistake::unknown(key_span(table, key), &format!("key of the range `{at}`"), key, &KEYS));
     }
     let bound = |key: &str| {
-        let item = table.get(key).ok_or_else(|| Mistake::new(span.clone(), format!("the range `{at}` needs `{key}`")))?;
+        let item =
+            table.get(key).ok_or_else(|| Mistake::new(span.clone(), format!("the range `{at}` needs `{key}`")))?;
         let value = item.as_value().ok_or_else(|| Mistake::new(item.span(), format!("`{at}.{key}` is a number")))?;
         number(value, is_integer, &format!("{at}.{key}"))
     };
@@ -300,7 +305,8 @@ mod tests {
 
     #[test]
     fn ranges_take_the_type_of_the_recipes_field() {
-        let space = read("epochs = { low = 1, high = 9, step = 2 }\nlabel_smoothing = { low = 0, high = 0.2 }").unwrap();
+        let space =
+            read("epochs = { low = 1, high = 9, step = 2 }\nlabel_smoothing = { low = 0, high = 0.2 }").unwrap();
         assert_eq!(space.0[0].distribution, Distribution::Int { low: 1, high: 9, scale: Scale::Step(2.0) });
         assert_eq!(space.0[1].distribution, Distribution::Float { low: 0.0, high: 0.2, scale: Scale::Linear });
     }
@@ -320,7 +326,12 @@ mod tests {
             "unknown choice or field of `optimizer` (sgd) `sgdd`",
             "did you mean `sgd`?",
         );
-        check_mistake("epochs = { low = 1, hihg = 3 }", "hihg", "unknown key of the range `epochs` `hihg`", "did you mean `high`?");
+        check_mistake(
+            "epochs = { low = 1, hihg = 3 }",
+            "hihg",
+            "unknown key of the range `epochs` `hihg`",
+            "did you mean `high`?",
+        );
     }
 
     #[test]

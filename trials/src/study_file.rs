@@ -93,7 +93,10 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         Mistake::new(span_of(table("space"), param), message.clone())
     })?;
     check_ends(&file.recipe, &space).map_err(|(param, error)| {
-        Mistake::new(span_of(table("space"), &param), format!("a value of `{param}` cannot be trained with: {}", deepest(&error)))
+        Mistake::new(
+            span_of(table("space"), &param),
+            format!("a value of `{param}` cannot be trained with: {}", deepest(&error)),
+        )
     })?;
     let default = bind::point_of(&file.recipe, &space);
     Ok(Plan {
@@ -201,9 +204,15 @@ fn set(text: &str, pair: &str) -> Result<String, Mistake> {
     let mut table: &mut dyn TableLike = document.as_table_mut();
     for segment in segments {
         let item = table.entry(segment).or_insert_with(|| toml_edit::Item::Table(toml_edit::Table::new()));
-        table = item.as_table_like_mut().ok_or_else(|| Mistake::new(None, format!("`{segment}` of `--set {pair}` is no table")))?;
+        table = item
+            .as_table_like_mut()
+            .ok_or_else(|| Mistake::new(None, format!("`{segment}` of `--set {pair}` is no table")))?;
     }
-    table.insert(last, toml_edit::Item::Value(value));
+    match table.get_mut(last) {
+        // In its place, so that the comments about it stay.
+        Some(item) => *item = toml_edit::Item::Value(value),
+        None => drop(table.insert(last, toml_edit::Item::Value(value))),
+    }
     Ok(document.to_string())
 }
 
@@ -230,10 +239,30 @@ mod tests {
     fn a_mistake_is_shown_with_its_line_and_a_way_out() {
         check("[recipe]\nepoch = 3\n", 6, "the recipe has no `epoch`", "did you mean `epochs`?");
         check("[recipe]\nepochs = 0\n", 6, "`epochs` must be at least 1, but is 0", "");
-        check("[recipe]\noptimizer = { kind = 'sgd', lrr = 1 }\n", 6, "the recipe has no `optimizer.lrr`", "did you mean `optimizer.lr`?");
-        check("[recipe]\noptimizer = { kind = 'adamm' }\n", 6, "unknown `optimizer.kind` `adamm`", "did you mean `adamw`?");
-        check("[search]\npruners = 'asha'\n", 6, "unknown field `pruners`, expected `sampler` or `pruner`", "did you mean `pruner`?");
-        check("[serch]\n", 5, "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`", "did you mean `search`?");
+        check(
+            "[recipe]\noptimizer = { kind = 'sgd', lrr = 1 }\n",
+            6,
+            "the recipe has no `optimizer.lrr`",
+            "did you mean `optimizer.lr`?",
+        );
+        check(
+            "[recipe]\noptimizer = { kind = 'adamm' }\n",
+            6,
+            "unknown `optimizer.kind` `adamm`",
+            "did you mean `adamw`?",
+        );
+        check(
+            "[search]\npruners = 'asha'\n",
+            6,
+            "unknown field `pruners`, expected `sampler` or `pruner`",
+            "did you mean `pruner`?",
+        );
+        check(
+            "[serch]\n",
+            5,
+            "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`",
+            "did you mean `search`?",
+        );
         check(
             "[space.optimizer.sgd]\nmomentum = { low = 0.5, high = 1.0 }\n",
             6,
@@ -246,8 +275,13 @@ mod tests {
     #[test]
     fn the_recipe_is_a_point_of_its_space_if_it_lies_in_it() {
         let point = |tail: &str| parse(&format!("{HEAD}{tail}"), ".".into()).unwrap().default;
-        let default = point("[space]\nbatch_size = [64, 128]\n[space.optimizer.sgd]\nlr = { low = 0.01, high = 1.0, log = true }\n");
-        assert_eq!(default.unwrap().iter().map(|(name, _)| name).collect::<Vec<_>>(), ["batch_size", "optimizer", "optimizer.sgd.lr"]);
+        let default = point(
+            "[space]\nbatch_size = [64, 128]\n[space.optimizer.sgd]\nlr = { low = 0.01, high = 1.0, log = true }\n",
+        );
+        assert_eq!(
+            default.unwrap().iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["batch_size", "optimizer", "optimizer.sgd.lr"]
+        );
         assert!(point("[space]\nbatch_size = [64, 256]\n").is_none());
     }
 
