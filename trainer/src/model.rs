@@ -16,6 +16,7 @@ pub use mlp::Mlp;
 pub use resnet::Resnet;
 
 /// A network of any kind.
+#[expect(clippy::large_enum_variant, reason = "a trial has one model, and moves it about by the step")]
 #[derive(Module, Debug)]
 pub enum Model {
     /// Fully connected layers.

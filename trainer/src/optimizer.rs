@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn floats(model: &Linear) -> (Vec<f32>, Vec<f32>) {
-        let values = |data: TensorData| data.to_vec::<f32>().unwrap();
+        let values = |data: TensorData| data.try_to_vec::<f32>().unwrap();
         (values(model.weight.val().into_data()), values(model.bias.as_ref().unwrap().val().into_data()))
     }
 

@@ -44,7 +44,7 @@ impl Plan {
             space: self.space.clone(),
             direction: if self.metric.is_maximized() { Direction::Maximize } else { Direction::Minimize },
             seed: self.seed,
-            sampler: self.sampler.clone(),
+            sampler: self.sampler,
             pruner: self.pruner.clone(),
             max_trials: self.trials,
             max_step: Some(self.recipe.epochs),
