@@ -1,7 +1,7 @@
 //! Image data: whatever a person has on the disk, read into bytes of one size with labels, and split for training and
 //! validation. The test split is read by [`load_test`] alone.
 //!
-//! Every way to read data is one file of `data/` that yields a [`source::Source`]: names, labels and sizes, with the
+//! Every way to read data is one file of `data/` that yields a `source::Source`: names, labels and sizes, with the
 //! pixels still on the disk. What follows is the same for all: choose the size, split, read, and say what was done.
 
 mod cifar;
