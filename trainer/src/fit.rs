@@ -53,6 +53,9 @@ pub trait Observer {
     fn is_interrupted(&mut self) -> bool {
         false
     }
+
+    /// Told after each batch of an evaluation, which has no steps: it goes on.
+    fn evaluates(&mut self) {}
 }
 
 /// What to do after a report.
@@ -144,7 +147,7 @@ pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> 
         if !training.train_epoch(observer)? {
             return Ok(Outcome::Interrupted);
         }
-        let Some(report) = training.finish_epoch()? else {
+        let Some(report) = training.finish_epoch(observer)? else {
             return Ok(Outcome::Diverged { epoch: training.place.epoch + 1 });
         };
         match observer.report(&report) {
@@ -255,7 +258,7 @@ impl<'a> Training<'a> {
     }
 
     /// Evaluates, keeps what counts, writes the checkpoint; `None` if the training loss is no number.
-    fn finish_epoch(&mut self) -> Result<Option<EpochReport>, FitError> {
+    fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<Option<EpochReport>, FitError> {
         let Job { recipe, metric, .. } = *self.job;
         let steps = self.place.step;
         let train_loss = f64::from(self.place.loss_sum) / steps as f64;
@@ -263,7 +266,10 @@ impl<'a> Training<'a> {
             return Ok(None);
         }
         let model = self.model.valid();
-        let evaluation = evaluate(&model, self.validation.clone(), &self.scaling, self.input_shape(), self.job.device);
+        let validation = self.validation.clone();
+        let evaluation = evaluate(&model, validation, &self.scaling, self.input_shape(), self.job.device, &mut || {
+            observer.evaluates();
+        });
         let epoch = self.place.epoch + 1;
         let last = Progress { step: epoch * steps - 1, total_steps: recipe.epochs * steps, steps_per_epoch: steps };
         let report = EpochReport::new(
@@ -336,11 +342,18 @@ pub fn evaluate_weights(
     let seed = TrialSeed { study: 0, trial: 0 };
     let model = weights::restore(Model::new(&recipe.model, input_shape(data), seed, device), weights)?;
     let scaling = Scaling::new(recipe.normalize, &data.train);
-    Ok(evaluate(&model, images, &scaling, input_shape(data), device))
+    Ok(evaluate(&model, images, &scaling, input_shape(data), device, &mut || {}))
 }
 
-/// Gathers on the device and reads back once.
-fn evaluate(model: &Model, images: Arc<Images>, scaling: &Scaling, shape: InputShape, device: &Device) -> Evaluation {
+/// Gathers on the device and reads back once; calls `after_batch` after each batch.
+fn evaluate(
+    model: &Model,
+    images: Arc<Images>,
+    scaling: &Scaling,
+    shape: InputShape,
+    device: &Device,
+    after_batch: &mut dyn FnMut(),
+) -> Evaluation {
     let count = images.labels.len() as f64;
     let mut loss_sum = Tensor::<1>::zeros([1], device);
     let mut correct = Tensor::<1, Int>::zeros([1], device);
@@ -351,6 +364,7 @@ fn evaluate(model: &Model, images: Arc<Images>, scaling: &Scaling, shape: InputS
         loss_sum = loss_sum + cross_entropy(scores.clone(), labels.clone(), 0.0).mul_scalar(size);
         let hits = scores.argmax(1).squeeze_dim::<1>(1).equal(labels);
         correct = correct + hits.int().sum();
+        after_batch();
     }
     // Waits for the device.
     Evaluation {

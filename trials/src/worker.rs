@@ -237,6 +237,10 @@ impl Observer for Reporter<'_> {
         self.pulse.beat();
         self.interrupted.load(Ordering::Relaxed)
     }
+
+    fn evaluates(&mut self) {
+        self.pulse.beat();
+    }
 }
 
 /// Whether there is progress: a training that stands still must not look alive.

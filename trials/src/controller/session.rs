@@ -63,7 +63,8 @@ impl Default for Options {
         Self {
             deadline: None,
             trial_limit: None,
-            silence: Duration::from_secs(300),
+            // One step of a large network on one CPU thread takes minutes.
+            silence: Duration::from_secs(1800),
             grace: Duration::from_secs(60),
             max_deaths: 5,
             max_equal_failures: 10,
