@@ -13,8 +13,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::Cli;
 
-/// glibc gives large blocks back to the system at once, and training asks for the same ones every step
-/// (docs/results.md has the figures).
+/// glibc gives large blocks back to the system at once, and training asks for the same ones every step: mimalloc keeps
+/// them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

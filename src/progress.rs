@@ -14,6 +14,8 @@ pub struct Progress {
     epochs: u64,
     best: Option<(TrialNumber, f64)>,
     params: BTreeMap<TrialNumber, Params>,
+    /// Epochs that each trial has reported.
+    steps: BTreeMap<TrialNumber, u64>,
     bars: Option<Bars>,
 }
 
@@ -28,8 +30,9 @@ impl Progress {
     pub fn new(study: &Study, metric: Metric, trials: Option<u64>) -> Self {
         let best = study.best().and_then(|trial| Some((trial.number, trial.value?)));
         let params = study.trials().iter().map(|trial| (trial.number, trial.params.clone())).collect();
+        let steps = study.trials().iter().map(|trial| (trial.number, trial.step())).collect();
         let bars = stderr().is_terminal().then(|| Bars::new(study, trials));
-        Self { metric, epochs: study.config().max_step.unwrap_or(0), best, params, bars }
+        Self { metric, epochs: study.config().max_step.unwrap_or(0), best, params, steps, bars }
     }
 
     /// Shows one event.
@@ -38,11 +41,11 @@ impl Progress {
             Event::Started { trial, params, .. } => {
                 self.params.insert(*trial, params.clone());
                 self.say(&format!("trial {trial} started: {}", words(params)));
-                self.begin(*trial, 0);
+                self.begin(*trial);
             }
             Event::Resumed { trial, attempt } => {
                 self.say(&format!("trial {trial} goes on (attempt {attempt})"));
-                self.begin(*trial, 0);
+                self.begin(*trial);
             }
             Event::Reported { trial, step, value, .. } => self.report(*trial, *step, *value),
             Event::Paused { trial, .. } => {
@@ -98,7 +101,8 @@ impl Progress {
         }
     }
 
-    fn begin(&mut self, trial: TrialNumber, step: u64) {
+    fn begin(&mut self, trial: TrialNumber) {
+        let step = self.steps.get(&trial).copied().unwrap_or(0);
         let Some(bars) = &mut self.bars else { return };
         let style = ProgressStyle::with_template("  trial {prefix:>4} {bar:20.cyan/blue} {pos:>3}/{len} {wide_msg}");
         let bar = bars.multi.add(ProgressBar::new(self.epochs)).with_prefix(trial.to_string()).with_position(step);
@@ -109,7 +113,8 @@ impl Progress {
         bars.running.insert(trial, bar);
     }
 
-    fn report(&self, trial: TrialNumber, step: u64, value: Option<f64>) {
+    fn report(&mut self, trial: TrialNumber, step: u64, value: Option<f64>) {
+        self.steps.insert(trial, step);
         let shown = value.map_or("no number".to_owned(), |value| format!("{value:.4}"));
         match &self.bars {
             Some(bars) => {
