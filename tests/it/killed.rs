@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::workplace::{STUDY, Workplace, children, curves, wait};
 
-/// How often each kind of kill happens; the full suite of docs/reliability.md has 20.
+/// How often each kind of kill happens; docs/results.md has the figures of 20.
 fn moments() -> u64 {
     std::env::var("NIGHTSWEEP_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(3)
 }

@@ -538,6 +538,68 @@ mod tests {
         assert_eq!(script.reports.len() as u64, epoch + 2);
     }
 
+    /// What is learned with a small base recipe under these changes of whole top-level keys.
+    fn learned_with(changes: &str) -> Vec<Vec<f64>> {
+        let mut recipe: toml::Table = toml::from_str(
+            "epochs = 2\nbatch_size = 16\nmodel = { kind = 'mlp', width = 8, depth = 1 }\n\
+             optimizer = { kind = 'sgd', lr = 0.05 }\nschedule = { kind = 'constant' }\n\
+             augment = { flip = 0.0, crop_padding = 0 }",
+        )
+        .unwrap();
+        recipe.extend(toml::from_str::<toml::Table>(changes).unwrap());
+        let recipe: Recipe = recipe.try_into().unwrap();
+        let mut script = Script::default();
+        run(&recipe, None, 0, &mut script);
+        learned(&script.reports)
+    }
+
+    #[test]
+    fn every_field_of_the_recipe_has_an_effect() {
+        let sgd = "optimizer = { kind = 'sgd', lr = 0.05 }";
+        let adamw = "optimizer = { kind = 'adamw' }";
+        let mlp = "model = { kind = 'mlp', width = 8, depth = 1 }";
+        let convnet = "model = { kind = 'convnet', width = 4 }";
+        let one_cycle = "schedule = { kind = 'one_cycle' }";
+        let changes = [
+            ("", "epochs = 3"),
+            ("", "batch_size = 32"),
+            ("", "label_smoothing = 0.1"),
+            ("", "clip_norm = 0.01"),
+            ("", "normalize = 'unit'"),
+            ("normalize = 'imagenet'", "normalize = 'unit'"),
+            ("", "augment = { flip = 1.0, crop_padding = 0 }"),
+            ("", "augment = { flip = 0.0, crop_padding = 2 }"),
+            (mlp, "model = { kind = 'mlp', width = 9, depth = 1 }"),
+            (mlp, "model = { kind = 'mlp', width = 8, depth = 2 }"),
+            (mlp, "model = { kind = 'mlp', width = 8, depth = 1, dropout = 0.5 }"),
+            (mlp, convnet),
+            (convnet, "model = { kind = 'convnet', width = 5 }"),
+            (convnet, "model = { kind = 'convnet', width = 4, dropout = 0.5 }"),
+            ("model = { kind = 'resnet8' }", "model = { kind = 'resnet20' }"),
+            (sgd, "optimizer = { kind = 'sgd', lr = 0.06 }"),
+            (sgd, "optimizer = { kind = 'sgd', lr = 0.05, momentum = 0.8 }"),
+            (sgd, "optimizer = { kind = 'sgd', lr = 0.05, nesterov = false }"),
+            (sgd, "optimizer = { kind = 'sgd', lr = 0.05, weight_decay = 0.1 }"),
+            (sgd, adamw),
+            (adamw, "optimizer = { kind = 'adamw', lr = 0.01 }"),
+            (adamw, "optimizer = { kind = 'adamw', beta1 = 0.5 }"),
+            (adamw, "optimizer = { kind = 'adamw', beta2 = 0.9 }"),
+            (adamw, "optimizer = { kind = 'adamw', epsilon = 0.1 }"),
+            (adamw, "optimizer = { kind = 'adamw', weight_decay = 0.5 }"),
+            ("", "schedule = { kind = 'constant', warmup_epochs = 1 }"),
+            ("", "schedule = { kind = 'cosine' }"),
+            ("schedule = { kind = 'cosine' }", "schedule = { kind = 'cosine', warmup_epochs = 1 }"),
+            ("schedule = { kind = 'cosine' }", "schedule = { kind = 'cosine', final_factor = 0.5 }"),
+            ("", one_cycle),
+            (one_cycle, "schedule = { kind = 'one_cycle', peak_at = 0.5 }"),
+            (one_cycle, "schedule = { kind = 'one_cycle', div_factor = 5 }"),
+            (one_cycle, "schedule = { kind = 'one_cycle', final_div_factor = 2 }"),
+        ];
+        for (before, after) in changes {
+            assert_ne!(learned_with(before), learned_with(after), "`{before}` and `{after}` train the same");
+        }
+    }
+
     #[test]
     fn a_diverged_training_says_so() {
         let [mut recipe, ..] = recipes();
