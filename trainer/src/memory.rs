@@ -22,8 +22,10 @@ mod tests {
 
     #[test]
     fn the_peak_sees_a_large_allocation() {
-        let Some(before) = peak_bytes() else { return };
         let block = vec![1u8; 64 << 20];
-        assert!(peak_bytes().unwrap() >= before.max(60 << 20), "{}", block.len());
+        // Other tests of this process reset the peak at any time, but never below what is resident.
+        let Some(peak) = peak_bytes() else { return };
+        assert!(peak >= block.len() as u64, "{peak}");
+        std::hint::black_box(block);
     }
 }
