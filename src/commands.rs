@@ -70,14 +70,3 @@ async fn for_interrupt() -> Result<()> {
         _ = terminated.recv() => Ok(()),
     }
 }
-
-/// An error and what it comes from, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}

@@ -123,7 +123,7 @@ async fn look_at_data(plan: &Plan) -> Result<()> {
     let (spec, folder, seed) = (plan.data.clone(), plan.folder.clone(), plan.seed);
     let data = tokio::task::spawn_blocking(move || data::load(&spec, &folder, seed)).await.into_diagnostic()?;
     let data = data.map_err(|error| match error.hint() {
-        Some(hint) => advise(super::chain(&error), hint.to_string()),
+        Some(hint) => advise(nightsweep_trials::worker::chain(&error), hint.to_string()),
         None => miette::Report::from_err(error),
     })?;
     let (train, classes) = (&data.train, data.classes.len());

@@ -66,5 +66,5 @@ pub fn folder(runs: &Path, study: &str) -> PathBuf {
 
 /// The folder of a trial's checkpoints.
 pub fn trial_folder(runs: &Path, study: &str, trial: TrialNumber) -> PathBuf {
-    folder(runs, study).join(format!("trial-{trial}"))
+    nightsweep_trials::controller::trial_folder(&folder(runs, study), trial)
 }

@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 use self::book::Book;
 use self::seat::{Job, Life, Seat, Why};
-pub use self::session::{Control, Ending, Options, RunError, Session, Summary, Work};
+pub use self::session::{Control, Ending, Options, RunError, Session, Summary, Work, trial_folder};
 use crate::bind::bind;
 use crate::executor::{Executor, WorkerId};
 use crate::protocol::{Assignment, ToWorker};

@@ -140,7 +140,7 @@ pub(crate) fn speaks_of_memory(text: &str) -> bool {
 }
 
 /// An error with its causes on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nightsweep_search::{Study, TellError, TrialNumber};
@@ -36,8 +36,13 @@ impl Work {
 
     /// The folder of a trial's checkpoints.
     pub fn checkpoints_of(&self, trial: TrialNumber) -> PathBuf {
-        self.checkpoints.join(format!("trial-{trial}"))
+        trial_folder(&self.checkpoints, trial)
     }
+}
+
+/// The folder of a trial's checkpoints in its study's folder.
+pub fn trial_folder(study: &Path, trial: TrialNumber) -> PathBuf {
+    study.join(format!("trial-{trial}"))
 }
 
 /// How patient a controller is.
