@@ -1,0 +1,1 @@
+//! Convolutions and their neighbours for training on the CPU.
