@@ -1,0 +1,238 @@
+use std::sync::Arc;
+
+use rand::RngExt;
+
+use crate::recipe;
+use crate::recipe::{Adamw, Augment, Keep, ModelSpec, OptimizerSpec, Sgd};
+
+use super::*;
+
+/// Two classes of 8×8 images: brighter at the left or at the right, with noise.
+fn images(count: usize, index: u64) -> Arc<Images> {
+    let mut random = TrialSeed { study: 99, trial: 0 }.stream(Purpose::Order, 0, index);
+    let labels: Vec<u32> = (0..count as u32).map(|i| i % 2).collect();
+    let pixel = |label: u32, column: usize, noise: u8| if (column < 4) == (label == 0) { 100 + noise } else { noise };
+    let pixels = labels.iter().flat_map(|&label| (0..64).map(move |i| (label, i % 8)));
+    let pixels = pixels.map(|(label, column)| pixel(label, column, random.random_range(0..120))).collect();
+    Arc::new(Images { pixels, labels, height: 8, width: 8, channels: 1 })
+}
+
+fn data() -> Dataset {
+    Dataset {
+        classes: vec!["left".into(), "right".into()],
+        train: images(96, 0),
+        validation: images(40, 1),
+        has_test: false,
+        notices: Vec::new(),
+        fingerprint: "made".into(),
+    }
+}
+
+/// Without mirroring, which would swap the classes.
+fn recipe(model: ModelSpec, optimizer: OptimizerSpec) -> Recipe {
+    let augment = Augment { flip: 0.0, crop_padding: 1 };
+    Recipe { model, optimizer, augment, epochs: 4, batch_size: 16, label_smoothing: 0.1, ..Default::default() }
+}
+
+/// What a training said, and when to stop it.
+#[derive(Default)]
+struct Script {
+    reports: Vec<EpochReport>,
+    pause_after: Option<u64>,
+    interrupt_at: Option<usize>,
+    steps: usize,
+}
+
+impl Observer for Script {
+    fn report(&mut self, report: &EpochReport) -> Next {
+        self.reports.push(report.clone());
+        if self.pause_after == Some(report.epoch) { Next::Pause } else { Next::Train }
+    }
+
+    fn is_interrupted(&mut self) -> bool {
+        self.steps += 1;
+        self.interrupt_at == Some(self.steps)
+    }
+}
+
+fn run(recipe: &Recipe, folder: Option<&CheckpointFolder>, reported: u64, script: &mut Script) -> Outcome {
+    let (device, data) = (Device::flex(), data());
+    let seed = TrialSeed { study: 7, trial: 3 };
+    let checkpoints = folder.cloned();
+    let metric = Metric::ValAccuracy;
+    let job = Job { recipe, data: &data, seed, metric, device: &device, checkpoints, reported };
+    fit(&job, script).unwrap()
+}
+
+/// A report without what a clock or the system's memory says.
+fn learned(reports: &[EpochReport]) -> Vec<Vec<f64>> {
+    let names = ["train_loss", "val_loss", "val_accuracy", "lr"];
+    reports.iter().map(|report| names.map(|name| report.metrics[name]).to_vec()).collect()
+}
+
+fn recipes() -> [Recipe; 3] {
+    let mlp = ModelSpec::Mlp(recipe::Mlp { width: 16, depth: 1, dropout: 0.3 });
+    let convnet = ModelSpec::Convnet(recipe::Convnet { width: 4, dropout: 0.2 });
+    let sgd = OptimizerSpec::Sgd(Sgd { lr: 0.05, ..Default::default() });
+    let adamw = OptimizerSpec::Adamw(Adamw { lr: 0.01, ..Default::default() });
+    [recipe(mlp, sgd.clone()), recipe(convnet, adamw), recipe(ModelSpec::Resnet8(recipe::Resnet8 {}), sgd)]
+}
+
+#[test]
+fn training_learns_what_can_be_learned() {
+    for recipe in recipes() {
+        let mut script = Script::default();
+        let outcome = run(&recipe, None, 0, &mut script);
+        let Outcome::Completed { value, epoch } = outcome else { panic!("{outcome:?}") };
+        assert!(value > 0.9, "{:?}: {value}", recipe.model);
+        assert_eq!(value, script.reports[epoch as usize - 1].value(Metric::ValAccuracy));
+    }
+}
+
+#[test]
+fn a_trial_stopped_at_any_place_and_resumed_is_the_uninterrupted_one() {
+    for recipe in recipes() {
+        let mut whole = Script::default();
+        let outcome = run(&recipe, None, 0, &mut whole);
+        // Six steps an epoch; after an epoch's report, and in the midst of an epoch.
+        let stops = [(Some(1), None), (Some(3), None), (None, Some(1)), (None, Some(8)), (None, Some(17))];
+        for (pause_after, interrupt_at) in stops {
+            let temporary = tempfile::tempdir().unwrap();
+            let folder = CheckpointFolder::new(temporary.path());
+            let mut first = Script { pause_after, interrupt_at, ..Default::default() };
+            let stopped = run(&recipe, Some(&folder), 0, &mut first);
+            assert!(matches!(stopped, Outcome::Paused | Outcome::Interrupted), "{stopped:?}");
+            let mut second = Script::default();
+            let resumed = run(&recipe, Some(&folder), first.reports.len() as u64, &mut second);
+            let both = [first.reports, second.reports].concat();
+            assert_eq!(learned(&both), learned(&whole.reports), "{:?} {pause_after:?} {interrupt_at:?}", recipe.model);
+            assert_eq!(resumed, outcome);
+        }
+    }
+}
+
+#[test]
+fn a_report_that_was_lost_is_told_again_from_the_checkpoint() {
+    let [recipe, ..] = recipes();
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::new(temporary.path());
+    let mut first = Script { pause_after: Some(2), ..Default::default() };
+    run(&recipe, Some(&folder), 0, &mut first);
+    let mut second = Script { pause_after: Some(2), ..Default::default() };
+    assert_eq!(run(&recipe, Some(&folder), 1, &mut second), Outcome::Paused);
+    assert_eq!(second.reports, first.reports[1..]);
+}
+
+#[test]
+fn the_weights_that_are_kept_give_the_value_again() {
+    for keep in [Keep::Best, Keep::Last] {
+        let [mut recipe, ..] = recipes();
+        recipe.keep = keep;
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = CheckpointFolder::new(temporary.path());
+        let Outcome::Completed { value, .. } = run(&recipe, Some(&folder), 0, &mut Script::default()) else {
+            panic!("it completes")
+        };
+        let (device, data) = (Device::flex(), data());
+        let weights = folder.load().unwrap().unwrap().weights().clone();
+        let evaluation = evaluate_weights(&recipe, &data, weights, data.validation.clone(), &device).unwrap();
+        assert_eq!(evaluation.accuracy, value, "{keep:?}");
+    }
+}
+
+#[test]
+fn patience_ends_a_training_that_no_longer_improves() {
+    let [mut recipe, ..] = recipes();
+    (recipe.patience, recipe.epochs) = (2, 50);
+    let mut script = Script::default();
+    let Outcome::Completed { epoch, .. } = run(&recipe, None, 0, &mut script) else { panic!("it completes") };
+    assert_eq!(script.reports.len() as u64, epoch + 2);
+}
+
+/// What is learned with a small base recipe under these changes of whole top-level keys.
+fn learned_with(changes: &str) -> Vec<Vec<f64>> {
+    let mut recipe: toml::Table = toml::from_str(
+        "epochs = 2\nbatch_size = 16\nmodel = { kind = 'mlp', width = 8, depth = 1 }\n\
+         optimizer = { kind = 'sgd', lr = 0.05 }\nschedule = { kind = 'constant' }\n\
+         augment = { flip = 0.0, crop_padding = 0 }",
+    )
+    .unwrap();
+    recipe.extend(toml::from_str::<toml::Table>(changes).unwrap());
+    let recipe: Recipe = recipe.try_into().unwrap();
+    let mut script = Script::default();
+    run(&recipe, None, 0, &mut script);
+    learned(&script.reports)
+}
+
+#[test]
+fn every_field_of_the_recipe_has_an_effect() {
+    let sgd = "optimizer = { kind = 'sgd', lr = 0.05 }";
+    let adamw = "optimizer = { kind = 'adamw' }";
+    let mlp = "model = { kind = 'mlp', width = 8, depth = 1 }";
+    let convnet = "model = { kind = 'convnet', width = 4 }";
+    let one_cycle = "schedule = { kind = 'one_cycle' }";
+    let changes = [
+        ("", "epochs = 3"),
+        ("", "batch_size = 32"),
+        ("", "label_smoothing = 0.1"),
+        ("", "clip_norm = 0.01"),
+        ("", "normalize = 'unit'"),
+        ("normalize = 'imagenet'", "normalize = 'unit'"),
+        ("", "augment = { flip = 1.0, crop_padding = 0 }"),
+        ("", "augment = { flip = 0.0, crop_padding = 2 }"),
+        (mlp, "model = { kind = 'mlp', width = 9, depth = 1 }"),
+        (mlp, "model = { kind = 'mlp', width = 8, depth = 2 }"),
+        (mlp, "model = { kind = 'mlp', width = 8, depth = 1, dropout = 0.5 }"),
+        (mlp, convnet),
+        (convnet, "model = { kind = 'convnet', width = 5 }"),
+        (convnet, "model = { kind = 'convnet', width = 4, dropout = 0.5 }"),
+        ("model = { kind = 'resnet8' }", "model = { kind = 'resnet20' }"),
+        (sgd, "optimizer = { kind = 'sgd', lr = 0.06 }"),
+        (sgd, "optimizer = { kind = 'sgd', lr = 0.05, momentum = 0.8 }"),
+        (sgd, "optimizer = { kind = 'sgd', lr = 0.05, nesterov = false }"),
+        (sgd, "optimizer = { kind = 'sgd', lr = 0.05, weight_decay = 0.1 }"),
+        (sgd, adamw),
+        (adamw, "optimizer = { kind = 'adamw', lr = 0.01 }"),
+        (adamw, "optimizer = { kind = 'adamw', beta1 = 0.5 }"),
+        (adamw, "optimizer = { kind = 'adamw', beta2 = 0.9 }"),
+        (adamw, "optimizer = { kind = 'adamw', epsilon = 0.1 }"),
+        (adamw, "optimizer = { kind = 'adamw', weight_decay = 0.5 }"),
+        ("", "schedule = { kind = 'constant', warmup_epochs = 1 }"),
+        ("", "schedule = { kind = 'cosine' }"),
+        ("schedule = { kind = 'cosine' }", "schedule = { kind = 'cosine', warmup_epochs = 1 }"),
+        ("schedule = { kind = 'cosine' }", "schedule = { kind = 'cosine', final_factor = 0.5 }"),
+        ("", one_cycle),
+        (one_cycle, "schedule = { kind = 'one_cycle', peak_at = 0.5 }"),
+        (one_cycle, "schedule = { kind = 'one_cycle', div_factor = 5 }"),
+        (one_cycle, "schedule = { kind = 'one_cycle', final_div_factor = 2 }"),
+    ];
+    for (before, after) in changes {
+        assert_ne!(learned_with(before), learned_with(after), "`{before}` and `{after}` train the same");
+    }
+}
+
+#[test]
+fn a_diverged_training_says_so() {
+    let [mut recipe, ..] = recipes();
+    recipe.optimizer = OptimizerSpec::Sgd(Sgd { lr: 1e20, ..Default::default() });
+    assert!(matches!(run(&recipe, None, 0, &mut Script::default()), Outcome::Diverged { .. }));
+}
+
+#[test]
+fn a_checkpoint_of_another_recipe_is_refused() {
+    let [recipe, other, _] = recipes();
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::new(temporary.path());
+    run(&recipe, Some(&folder), 0, &mut Script { pause_after: Some(1), ..Default::default() });
+    let (device, data) = (Device::flex(), data());
+    let job = Job {
+        recipe: &other,
+        data: &data,
+        seed: TrialSeed { study: 7, trial: 3 },
+        metric: Metric::ValAccuracy,
+        device: &device,
+        checkpoints: Some(folder),
+        reported: 0,
+    };
+    assert!(matches!(fit(&job, &mut Script::default()), Err(FitError::Foreign { what: "recipe", .. })));
+}
