@@ -58,6 +58,9 @@ pub enum ConfigError {
         /// Which pruner.
         pruner: &'static str,
     },
+    /// A race is for the space that a confirmation makes.
+    #[error("the sampler `race` is for confirmations, not for a space of one's own")]
+    NoRace,
     /// A grid has no end where a parameter takes every real number.
     #[error("the sampler `grid` needs a step for parameter `{param}`")]
     EndlessGrid {

@@ -8,6 +8,7 @@ mod history;
 pub mod importance;
 pub mod params;
 pub mod pruner;
+pub mod race;
 pub mod record;
 pub mod sampler;
 pub mod space;

@@ -3,6 +3,7 @@
 mod auto;
 mod gp;
 mod grid;
+mod race;
 mod random;
 mod sobol;
 mod tpe;
@@ -63,6 +64,9 @@ pub enum SamplerKind {
     Gp,
     /// Chooses by the space and by how much is known.
     Auto,
+    /// Trains candidates again until the best is clear. For the space of [`crate::race::space`] alone, so that it is
+    /// not among the names to choose from.
+    Race,
 }
 
 const NAMES: [(&str, SamplerKind); 6] = [
@@ -73,6 +77,9 @@ const NAMES: [(&str, SamplerKind); 6] = [
     ("sobol", SamplerKind::Sobol),
     ("tpe", SamplerKind::Tpe),
 ];
+
+/// The name of [`SamplerKind::Race`].
+const RACE: &str = "race";
 
 /// A name that no sampler has.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -97,6 +104,7 @@ impl SamplerKind {
         let domain = Domain::new(space);
         let endless = domain.axes().iter().position(|axis| axis.cells().is_none());
         match (self, endless) {
+            (Self::Race, _) if crate::race::Field::of(space).is_none() => Err(ConfigError::NoRace),
             (Self::Grid, Some(axis)) => Err(ConfigError::EndlessGrid { param: domain.name(axis).to_owned() }),
             _ => Ok(()),
         }
@@ -110,14 +118,14 @@ impl SamplerKind {
             Self::Grid => Box::new(grid::Grid),
             Self::Tpe => Box::new(tpe::Tpe),
             Self::Auto => Box::new(auto::Auto),
+            Self::Race => Box::new(race::Race),
         }
     }
 }
 
 impl fmt::Display for SamplerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, _) = NAMES.iter().find(|(_, kind)| kind == self).expect("every sampler has a name");
-        f.write_str(name)
+        f.write_str(NAMES.iter().find(|(_, kind)| kind == self).map_or(RACE, |(name, _)| name))
     }
 }
 
@@ -125,7 +133,7 @@ impl FromStr for SamplerKind {
     type Err = UnknownSampler;
 
     fn from_str(text: &str) -> Result<Self, UnknownSampler> {
-        let named = NAMES.iter().find(|(name, _)| *name == text);
+        let named = NAMES.iter().chain([&(RACE, Self::Race)]).find(|(name, _)| *name == text);
         named.map(|(_, kind)| *kind).ok_or_else(|| UnknownSampler { name: text.into() })
     }
 }
@@ -145,7 +153,7 @@ impl From<SamplerKind> for String {
 }
 
 /// Box and Muller's transform; the second number is not kept, so that a draw has no memory.
-fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     radius * (2.0 * std::f64::consts::PI * rng.random::<f64>()).cos()
 }
