@@ -30,6 +30,9 @@ pub enum Command {
     Init(Init),
     /// Run a study, or go on with it; the leaderboard is open meanwhile.
     Run(Run),
+    /// Train a study's best trials again on fresh seeds, so that the winner is not just the luckiest one. `run` does it
+    /// at its end; this does it again, for example with more seeds.
+    Confirm(Confirm),
     /// Show the leaderboard of what is in the store.
     Serve(Serve),
     /// Print who won, what was tried and what was wasted.
@@ -102,6 +105,25 @@ pub struct Run {
     /// Open no leaderboard.
     #[arg(long)]
     pub no_web: bool,
+}
+
+/// Arguments of `confirm`.
+#[derive(Debug, clap::Args)]
+pub struct Confirm {
+    /// Its name; else the last study is meant.
+    pub study: Option<String>,
+    /// How many of the best trials, whatever the study file says.
+    #[arg(long)]
+    pub top: Option<u64>,
+    /// Fresh seeds for each at most.
+    #[arg(long)]
+    pub seeds: Option<u64>,
+    /// Where trials run, as for `run`.
+    #[arg(long, value_delimiter = ',')]
+    pub devices: Option<Vec<DeviceName>>,
+    /// Most trials at once.
+    #[arg(long)]
+    pub workers: Option<usize>,
 }
 
 /// Arguments of `serve`.

@@ -1,9 +1,11 @@
 //! One file a command.
 
 mod ask_tell;
+mod confirm;
 mod doctor;
 mod export;
 mod init;
+mod night;
 mod replay;
 mod report;
 mod run;
@@ -25,6 +27,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let ending = match &cli.command {
         Command::Init(arguments) => init::init(arguments)?,
         Command::Run(arguments) => block_on(run::run(runs, arguments))?,
+        Command::Confirm(arguments) => block_on(confirm::confirm(runs, arguments))?,
         Command::Serve(arguments) => block_on(serve::serve(runs, arguments))?,
         Command::Report(arguments) => block_on(report::report(runs, arguments))?,
         Command::Export(arguments) => block_on(export::export(runs, arguments))?,

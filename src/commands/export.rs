@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::{TrialNumber, TrialState};
-use nightsweep_store::{BoardQuery, Sort, Store, StudyRow, TrialRow};
+use nightsweep_store::{Store, StudyRow, TrialRow};
 use nightsweep_trainer::{CheckpointFolder, TrialSeed};
 use nightsweep_trials::{Plan, bind};
 use serde::Serialize;
 
+use super::confirm::Confirmed;
 use super::studies;
 use crate::cli::Export;
 use crate::failure::{Ending, advise};
@@ -60,7 +61,8 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
     }
 }
 
-/// Writes the best trial, if any has a result. One that is complete goes before one that is not.
+/// Writes the confirmed winner, else the best trial, if any has a result. One that is complete goes before one that is
+/// not.
 pub async fn best(
     runs: &Path,
     store: &Store,
@@ -68,9 +70,11 @@ pub async fn best(
     plan: &Plan,
     folder: &Path,
 ) -> Result<Option<TrialNumber>> {
-    let first = BoardQuery { sort: Sort::Rank, limit: 1, ..BoardQuery::default() };
-    let board = store.board(row, &first).await.into_diagnostic()?;
-    let Some(trial) = board.trials.into_iter().find(|trial| trial.shown_value().is_some()) else { return Ok(None) };
+    let trial = match Confirmed::of(runs, store, &row.name).await? {
+        Some(confirmed) => store.trial(row.id, confirmed.winner()).await.into_diagnostic()?,
+        None => store.best_trial(row.id).await.into_diagnostic()?,
+    };
+    let Some(trial) = trial else { return Ok(None) };
     write(runs, row, plan, &trial, folder)?;
     Ok(Some(trial.number))
 }

@@ -8,6 +8,7 @@ use nightsweep_search::TrialState;
 use nightsweep_store::{BoardQuery, Sort, Store, StudyRow, TrialRow};
 use nightsweep_trials::Plan;
 
+use super::confirm::Confirmed;
 use super::studies;
 use crate::cli::StudyName;
 use crate::failure::Ending;
@@ -21,12 +22,12 @@ pub async fn report(runs: &Path, arguments: &StudyName) -> Result<Ending> {
     let store = studies::open_existing(runs).await?;
     let row = studies::find(&store, arguments.study.as_deref()).await?;
     let plan = studies::plan(&row)?;
-    print!("{}", text(&store, &row, &plan).await?);
+    print!("{}", text(runs, &store, &row, &plan).await?);
     Ok(Ending::Done)
 }
 
 /// The report as text that reads well in a terminal and as Markdown.
-pub async fn text(store: &Store, row: &StudyRow, plan: &Plan) -> Result<String> {
+pub async fn text(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<String> {
     let summary = store.summary(row.id).await.into_diagnostic()?;
     let all = BoardQuery { sort: Sort::Rank, limit: u32::MAX, ..BoardQuery::default() };
     let board = store.board(row, &all).await.into_diagnostic()?;
@@ -57,9 +58,21 @@ pub async fn text(store: &Store, row: &StudyRow, plan: &Plan) -> Result<String> 
         text.push_str("No trial is complete yet.\n");
         return Ok(text);
     };
-    let value = best.value.unwrap_or(f64::NAN);
-    let _ =
-        writeln!(text, "Winner: trial {} with {metric} {value:.4} (one seed, not confirmed on others)", best.number);
+    let confirmed = Confirmed::of(runs, store, &row.name).await?;
+    let selected = |number| board.trials.iter().find(|trial| trial.number == number)?.value;
+    let winner = confirmed.as_ref().map(Confirmed::winner);
+    let best = board.trials.iter().find(|trial| Some(trial.number) == winner).unwrap_or(best);
+    match &confirmed {
+        Some(confirmed) => text.push_str(&confirmed.text(metric, plan.metric.is_maximized(), selected)),
+        None => {
+            let value = best.value.unwrap_or(f64::NAN);
+            let _ = writeln!(
+                text,
+                "Winner: trial {} with {metric} {value:.4} (one seed, not confirmed on others)",
+                best.number
+            );
+        }
+    }
     for (name, it) in best.params.iter() {
         let _ = writeln!(text, "  {name} = {it}");
     }

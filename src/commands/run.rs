@@ -3,25 +3,22 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, ZonedDateTime, civil};
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::Event;
 use nightsweep_store::{LockError, NewStudy, Store, StudyLock, StudyRow};
 use nightsweep_trainer::data;
-use nightsweep_trials::controller::{self, Control, Options, Session, Work};
-use nightsweep_trials::launch::Local;
+use nightsweep_trials::controller::{self, Work};
 use nightsweep_trials::slots::{self, SlotOptions};
 use nightsweep_trials::{Plan, study_file};
 use nightsweep_web::WebSettings;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 
-use super::studies;
+use super::night::Night;
+use super::{confirm, studies};
 use crate::cli::Run;
 use crate::failure::{Ending, HeldError, StudyFileReport, advise};
-use crate::progress::Progress;
 
 /// Ports after the one asked for that are tried.
 const MORE_PORTS: u16 = 20;
@@ -52,57 +49,39 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     }
     let pages = open_pages(arguments, &store, &plan.name).await?;
 
-    let checkpoints = std::path::absolute(&folder).into_diagnostic()?;
-    let work = Work::new(&plan, checkpoints);
-    let (orders, mut control) = mpsc::unbounded_channel();
-    let listener = tokio::spawn(async move {
-        // The first time the trials write their checkpoints; the second time it ends now.
-        for order in [Control::Interrupt, Control::Abort] {
-            if super::for_interrupt().await.is_err() || orders.send(order).is_err() {
-                break;
-            }
-        }
-        pending::<()>().await;
-    });
-    let mut progress = Progress::new(&study, plan.metric, plan.trials);
-    let left =
-        |stop: &ZonedDateTime| Duration::try_from(stop.duration_since(&ZonedDateTime::now())).unwrap_or(Duration::ZERO);
-    let session = Session {
-        study: &mut study,
-        store: &store,
-        id: row.id,
-        work: &work,
-        slots,
-        options: Options { deadline: deadline.as_ref().map(|stop| Instant::now() + left(stop)), ..Options::default() },
-    };
-    let summary =
-        controller::run(session, &mut Local::new(), &mut control, &mut |event: &Event| progress.show(event)).await;
-    progress.finish();
-    listener.abort();
+    let work = Work::new(&plan, std::path::absolute(&folder).into_diagnostic()?);
+    let mut night = Night::new(runs, &store, slots, deadline);
+    let confirms = plan.confirm.top > 0;
+    let share = if confirms { 1.0 - plan.confirm.share } else { 1.0 };
+    let mut ending = night.lead(&row, &plan, &mut study, &work, share).await?.ending;
+    println!("{ending}");
+    if matches!(ending, controller::Ending::Done | controller::Ending::Deadline) {
+        // A confirmation that its deadline cuts short goes on at the next run.
+        ending = confirm::race(&mut night, &plan, &study).await?.unwrap_or(ending);
+    }
+    drop(night);
     if let Some(pages) = pages {
         pages.abort();
     }
-    let summary = summary.into_diagnostic()?;
-    println!("{}", summary.ending);
     finish(runs, &store, &row, &plan).await?;
-    match summary.ending {
+    match ending {
         controller::Ending::Done | controller::Ending::Deadline => Ok(Ending::Done),
         controller::Ending::Interrupted | controller::Ending::Aborted => {
             println!("go on with: nightsweep run {}", arguments.file.display());
             Ok(Ending::Interrupted)
         }
-        controller::Ending::Failing { .. } | controller::Ending::NoWorkers { .. } | controller::Ending::Stuck => {
-            Err(advise(
-                format!("the study stopped: {}", summary.ending),
-                "mend the cause (nightsweep doctor, and the trial's log on its page), then run the same command again",
-            ))
-        }
+        ending @ (controller::Ending::Failing { .. }
+        | controller::Ending::NoWorkers { .. }
+        | controller::Ending::Stuck) => Err(advise(
+            format!("the study stopped: {ending}"),
+            "mend the cause (nightsweep doctor, and the trial's log on its page), then run the same command again",
+        )),
     }
 }
 
 /// Prints how it stands, and writes the best config so far.
 async fn finish(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
-    print!("{}", super::report::text(store, row, plan).await?);
+    print!("{}", super::report::text(runs, store, row, plan).await?);
     let best = studies::folder(runs, &plan.name).join("best");
     match super::export::best(runs, store, row, plan, &best).await? {
         Some(_) => println!("\nbest recipe: {}", best.join("recipe.toml").display()),
@@ -111,7 +90,8 @@ async fn finish(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Resu
     Ok(())
 }
 
-fn lock(folder: &Path, name: &str) -> Result<StudyLock> {
+/// Nobody else runs the study while this is held.
+pub fn lock(folder: &Path, name: &str) -> Result<StudyLock> {
     StudyLock::acquire(folder, name).map_err(|error| match error {
         LockError::Held { study, pid, host, .. } => HeldError { study, pid, host }.into(),
         other => miette::Report::from_err(other),

@@ -6,6 +6,7 @@ use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::{Study, TrialNumber};
 use nightsweep_store::{Seq, Store, StudyRow};
 use nightsweep_trials::Plan;
+use nightsweep_trials::confirm::is_confirmation;
 
 use crate::failure::advise;
 
@@ -32,7 +33,7 @@ pub async fn find(store: &Store, name: Option<&str>) -> Result<StudyRow> {
     let studies = store.studies().await.into_diagnostic()?;
     let found = match name {
         Some(name) => studies.iter().find(|study| study.name == name),
-        None => studies.iter().max_by_key(|study| study.id),
+        None => studies.iter().filter(|study| !is_confirmation(&study.name)).max_by_key(|study| study.id),
     };
     found.cloned().ok_or_else(|| {
         let names: Vec<&str> = studies.iter().map(|study| study.name.as_str()).collect();

@@ -63,6 +63,14 @@ impl DeviceName {
             Self::Cuda { index } => open_cuda(index),
         }
     }
+
+    /// The device for a process that does other things too: on the CPU, with the threads that there are.
+    pub fn open_shared(self) -> Result<Device, DeviceError> {
+        match self {
+            Self::Cpu { .. } => Ok(Device::flex()),
+            Self::Cuda { index } => open_cuda(index),
+        }
+    }
 }
 
 #[cfg(feature = "cuda")]

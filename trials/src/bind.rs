@@ -1,6 +1,6 @@
 //! The one place where a point of the space becomes a recipe.
 
-use nightsweep_search::{Distribution, ParamValue, Parameter, Params, SearchSpace};
+use nightsweep_search::{Distribution, ParamValue, Parameter, Params, SearchSpace, TrialNumber};
 use nightsweep_trainer::Recipe;
 use nightsweep_trainer::recipe::RecipeError;
 use serde_json::Value as Json;
@@ -13,6 +13,12 @@ pub enum BindError {
     NoSuchField {
         /// Name of the parameter.
         param: String,
+    },
+    /// A confirmation is asked to repeat a trial that it does not have.
+    #[error("trial {trial} is no candidate of this confirmation")]
+    NoCandidate {
+        /// The trial of the study that is confirmed.
+        trial: TrialNumber,
     },
     /// The fields do not fit together.
     #[error("the parameters make no recipe")]

@@ -19,14 +19,12 @@ use nightsweep_search::{
     Attempt, Event, FailureCause, PauseReason, Study, Suggestion, TrialNumber, TrialState, Verdict,
 };
 use nightsweep_store::{Seq, Store, StudyId};
-use nightsweep_trainer::TrialSeed;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use self::book::Book;
 use self::seat::{Job, Life, Seat, Why};
 pub use self::session::{Control, Ending, Options, RunError, Session, Summary, Work, trial_folder};
-use crate::bind::bind;
 use crate::executor::{Executor, WorkerId};
 use crate::protocol::{Assignment, ToWorker};
 use crate::worker::chain;
@@ -249,8 +247,8 @@ impl<E: Executor> Controller<'_, E> {
     ) -> Result<(), RunError> {
         let known = self.study.trial(trial).expect("it was told of the trial just before");
         let (params, reported) = (known.params.clone(), known.step());
-        let recipe = match bind(&self.work.recipe, &params) {
-            Ok(recipe) => recipe,
+        let (recipe, seed) = match self.work.resolve(trial, &params) {
+            Ok(resolved) => resolved,
             Err(error) => {
                 let message = chain(&error);
                 return self.fail(Event::Failed { trial, attempt, cause: FailureCause::Invalid, message }).await;
@@ -268,7 +266,7 @@ impl<E: Executor> Controller<'_, E> {
         let assignment = Assignment {
             trial,
             attempt,
-            seed: TrialSeed { study: self.work.seed, trial: trial.0 },
+            seed,
             recipe,
             data: self.work.data.clone(),
             metric: self.work.metric,

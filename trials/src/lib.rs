@@ -1,6 +1,7 @@
 //! From a study file to trials on workers: the plan, the binding of points to recipes, the controller and its workers.
 
 pub mod bind;
+pub mod confirm;
 pub mod controller;
 pub mod error;
 pub mod executor;

@@ -7,6 +7,8 @@ use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe};
 use serde::{Deserialize, Serialize};
 
+use crate::confirm::Confirm;
+
 /// A resolved study file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -30,6 +32,9 @@ pub struct Plan {
     pub sampler: SamplerKind,
     /// Stops trials that do not pay.
     pub pruner: PrunerKind,
+    /// How its winners are confirmed.
+    #[serde(default)]
+    pub confirm: Confirm,
     /// The recipe as a point of the space, if it is one: the first trial.
     pub default: Option<Params>,
     /// Text of the study file.

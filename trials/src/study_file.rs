@@ -11,6 +11,7 @@ use serde::Deserialize;
 use toml_edit::{DocumentMut, TableLike};
 
 use crate::bind::{self, BindError};
+use crate::confirm::Confirm;
 use crate::error::{Mistake, StudyFileError};
 use crate::plan::Plan;
 use crate::space_table;
@@ -28,6 +29,8 @@ struct StudyFile {
     space: toml::Table,
     #[serde(default)]
     search: SearchTable,
+    #[serde(default)]
+    confirm: Confirm,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +101,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
             format!("a value of `{param}` cannot be trained with: {}", deepest(&error)),
         )
     })?;
+    file.confirm.check().map_err(|(key, rule)| Mistake::new(span_of(table("confirm"), key), rule.to_owned()))?;
     let default = bind::point_of(&file.recipe, &space);
     Ok(Plan {
         name: file.study.name,
@@ -110,6 +114,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         space,
         sampler: file.search.sampler,
         pruner: file.search.pruner,
+        confirm: file.confirm,
         default,
         source: text.to_owned(),
     })
@@ -260,7 +265,7 @@ mod tests {
         check(
             "[serch]\n",
             5,
-            "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`",
+            "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`, `confirm`",
             "did you mean `search`?",
         );
         check(
@@ -269,6 +274,8 @@ mod tests {
             "a value of `optimizer.sgd.momentum` cannot be trained with: `optimizer.momentum` must be in [0, 1), but is 1",
             "",
         );
+        check("[confirm]\nseeds = 1\n", 6, "`confirm.seeds` must be from 2 to 1000", "");
+        check("[confirm]\nshare = 1.5\n", 6, "`confirm.share` must be in [0, 1)", "");
         check("[recipe\n", 5, "this is not TOML: unclosed table, expected `]`", "");
     }
 

@@ -5,10 +5,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nightsweep_search::{Study, TellError, TrialNumber};
+use nightsweep_search::{Params, Study, TellError, TrialNumber};
 use nightsweep_store::{AppendError, QueryError, Store, StudyId, WriteError};
-use nightsweep_trainer::{Metric, Recipe};
+use nightsweep_trainer::{Metric, Recipe, TrialSeed};
 
+use crate::bind::{BindError, bind};
+use crate::confirm::Repeats;
 use crate::plan::Plan;
 use crate::protocol::DataSource;
 use crate::slots::Slot;
@@ -19,6 +21,8 @@ pub struct Work {
     pub seed: u64,
     /// What does not vary.
     pub recipe: Recipe,
+    /// For a confirmation, what its candidates were trained with; points are then bound by it.
+    pub repeats: Option<Repeats>,
     /// What to train on.
     pub data: DataSource,
     /// What trials are judged by.
@@ -31,7 +35,15 @@ impl Work {
     /// What a plan says. Its seed also decides how the data is split.
     pub fn new(plan: &Plan, checkpoints: PathBuf) -> Self {
         let data = DataSource { spec: plan.data.clone(), base: plan.folder.clone(), seed: plan.seed };
-        Self { seed: plan.seed, recipe: plan.recipe.clone(), data, metric: plan.metric, checkpoints }
+        Self { seed: plan.seed, recipe: plan.recipe.clone(), repeats: None, data, metric: plan.metric, checkpoints }
+    }
+
+    /// What a trial with these parameters trains with, and on which seeds.
+    pub fn resolve(&self, trial: TrialNumber, params: &Params) -> Result<(Recipe, TrialSeed), BindError> {
+        match &self.repeats {
+            Some(repeats) => repeats.resolve(self.seed, params),
+            None => Ok((bind(&self.recipe, params)?, TrialSeed { study: self.seed, trial: trial.0 })),
+        }
     }
 
     /// The folder of a trial's checkpoints.

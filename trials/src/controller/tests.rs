@@ -77,6 +77,7 @@ impl Night {
         let work = Work {
             seed: 1,
             recipe: Recipe { epochs: EPOCHS, ..Recipe::default() },
+            repeats: None,
             data: DataSource { spec: DataSpec::new("nowhere"), base: PathBuf::new(), seed: 1 },
             metric: Metric::ValAccuracy,
             checkpoints: PathBuf::from("nowhere"),

@@ -1,0 +1,282 @@
+//! `nightsweep confirm`, and the end of `nightsweep run`: the best trials train again on fresh seeds, and those that
+//! cannot be told from the best are scored on the test split.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use miette::{Context, IntoDiagnostic, Result};
+use nightsweep_search::race::{CANDIDATE, Fate, Standing, standings};
+use nightsweep_search::{Params, Study, TrialNumber, TrialState};
+use nightsweep_store::{NewStudy, Store, StudyRow};
+use nightsweep_trainer::fit::evaluate_weights;
+use nightsweep_trainer::{CheckpointFolder, data};
+use nightsweep_trials::Plan;
+use nightsweep_trials::confirm::{self, Repeats};
+use nightsweep_trials::controller::Ending as RunEnding;
+use nightsweep_trials::slots::{self, Slot, SlotOptions};
+use serde::{Deserialize, Serialize};
+
+use super::night::Night;
+use super::{run, studies};
+use crate::cli::Confirm;
+use crate::failure::{Ending, advise};
+
+/// Confirms a study of the store with what the command line says in place of its `[confirm]`.
+pub async fn confirm(runs: &Path, arguments: &Confirm) -> Result<Ending> {
+    if !runs.join("store.sqlite").exists() {
+        studies::open_existing(runs).await?;
+    }
+    let store = studies::open(runs).await?;
+    let row = studies::find(&store, arguments.study.as_deref()).await?;
+    let mut plan = studies::plan(&row)?;
+    plan.confirm.top = arguments.top.unwrap_or(plan.confirm.top);
+    plan.confirm.seeds = arguments.seeds.unwrap_or(plan.confirm.seeds);
+    plan.confirm.check().map_err(|(_, rule)| advise(rule, "see `nightsweep confirm --help`"))?;
+    let _lock = run::lock(&studies::folder(runs, &plan.name), &plan.name)?;
+    let study = studies::told(&store, &row, &plan).await?;
+    let options = SlotOptions { devices: arguments.devices.clone(), workers: arguments.workers };
+    let slots = slots::find(&options).into_diagnostic()?;
+    let mut night = Night::new(runs, &store, slots, None);
+    let ending = race(&mut night, &plan, &study).await?;
+    print!("{}", super::report::text(runs, &store, &row, &plan).await?);
+    match ending {
+        Some(RunEnding::Interrupted | RunEnding::Aborted) => {
+            println!("go on with: nightsweep confirm {}", plan.name);
+            Ok(Ending::Interrupted)
+        }
+        Some(RunEnding::Done) => Ok(Ending::Done),
+        Some(ending) => Err(advise(format!("the confirmation stopped: {ending}"), "mend the cause, then run it again")),
+        None => {
+            Err(advise("no trial is complete, so none can be confirmed", "`nightsweep run` goes on with the study"))
+        }
+    }
+}
+
+/// Runs the race of a study's best trials; nothing if none is complete or none shall be confirmed.
+pub async fn race(night: &mut Night<'_>, plan: &Plan, study: &Study) -> Result<Option<RunEnding>> {
+    let candidates = confirm::candidates(study, plan.confirm.top);
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let numbers: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+    println!("confirming trials {} on up to {} fresh seeds each", numbers.join(", "), plan.confirm.seeds);
+    let (row, race_plan) = find_or_create(night.store, plan, &candidates).await?;
+    let mut race = studies::told(night.store, &row, &race_plan).await?;
+    let folder = studies::folder(night.runs, &race_plan.name);
+    fs::create_dir_all(&folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
+    let repeats = Repeats::of(plan, study, &candidates).into_diagnostic()?;
+    let work = confirm::work(&race_plan, repeats.clone(), std::path::absolute(&folder).into_diagnostic()?);
+    let summary = night.lead(&row, &race_plan, &mut race, &work, 1.0).await?;
+    if summary.ending == RunEnding::Done {
+        let slot = night.slots[0].clone();
+        let scored = tokio::task::spawn_blocking(move || score(&race, &race_plan, &repeats, &folder, &slot));
+        scored.await.into_diagnostic()??;
+    }
+    Ok(Some(summary.ending))
+}
+
+/// The confirmation of these candidates, or a new one.
+async fn find_or_create(store: &Store, plan: &Plan, candidates: &[TrialNumber]) -> Result<(StudyRow, Plan)> {
+    let latest = latest(store, &plan.name).await?;
+    let number = match &latest {
+        Some((number, row)) => {
+            let earlier = studies::plan(row)?;
+            if earlier.space == confirm::plan(plan, candidates, *number).space {
+                return Ok((row.clone(), earlier));
+            }
+            number + 1
+        }
+        None => 1,
+    };
+    let race = confirm::plan(plan, candidates, number);
+    let config = race.study_config();
+    let new = NewStudy {
+        name: race.name.clone(),
+        source: race.source.clone(),
+        plan: serde_json::to_value(&race).into_diagnostic()?,
+        metric: race.metric.name().to_owned(),
+        direction: config.direction,
+        seed: race.seed,
+        space: race.space.clone(),
+    };
+    store.create_study(new).await.into_diagnostic()?;
+    let row = studies::find(store, Some(&race.name)).await?;
+    Ok((row, race))
+}
+
+/// The last confirmation of a study, with its number.
+async fn latest(store: &Store, study: &str) -> Result<Option<(u64, StudyRow)>> {
+    let mut latest = None;
+    for number in 1.. {
+        match store.study_named(&confirm::name(study, number)).await.into_diagnostic()? {
+            Some(row) => latest = Some((number, row)),
+            None => break,
+        }
+    }
+    Ok(latest)
+}
+
+/// What is kept of the one look at the test split.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct TestScore {
+    accuracy: f64,
+    loss: f64,
+}
+
+/// Scores on the test split, by number of the confirmation's trial.
+type TestScores = BTreeMap<TrialNumber, TestScore>;
+
+/// Scores each training of the best candidates on the test split, once: what is scored is kept in test.json.
+fn score(race: &Study, plan: &Plan, repeats: &Repeats, folder: &Path, slot: &Slot) -> Result<()> {
+    let path = folder.join("test.json");
+    if path.exists() {
+        return Ok(());
+    }
+    let data = data::load(&plan.data, &plan.folder, plan.seed).into_diagnostic()?;
+    if !data.has_test {
+        return Ok(());
+    }
+    let (test, _) = data::load_test(&plan.data, &plan.folder, plan.seed).into_diagnostic()?;
+    let test = std::sync::Arc::new(test);
+    let device = slot.device.open_shared().into_diagnostic()?;
+    let chosen: Vec<TrialNumber> = standings(race)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|standing| matches!(standing.fate, Fate::Best | Fate::Tied))
+        .map(|standing| standing.candidate)
+        .collect();
+    let mut scores = TestScores::new();
+    for trial in race.trials().iter().filter(|trial| trial.state == TrialState::Complete) {
+        let is_chosen = candidate_of(&trial.params).is_some_and(|candidate| chosen.contains(&candidate));
+        if !is_chosen {
+            continue;
+        }
+        let checkpoints = CheckpointFolder::new(nightsweep_trials::controller::trial_folder(folder, trial.number));
+        let Some(checkpoint) = checkpoints.load().into_diagnostic()? else { continue };
+        let (recipe, _) = repeats.resolve(plan.seed, &trial.params).into_diagnostic()?;
+        let weights = checkpoint.weights().clone();
+        let evaluation = evaluate_weights(&recipe, &data, weights, test.clone(), &device).into_diagnostic()?;
+        scores.insert(trial.number, TestScore { accuracy: evaluation.accuracy, loss: evaluation.loss });
+    }
+    let text = serde_json::to_string_pretty(&scores).into_diagnostic()?;
+    fs::write(&path, text).into_diagnostic().wrap_err_with(|| format!("could not write `{}`", path.display()))
+}
+
+fn candidate_of(params: &Params) -> Option<TrialNumber> {
+    let number = params.get(CANDIDATE)?.as_f64()?;
+    Some(TrialNumber(number as u64))
+}
+
+/// A confirmation as far as it is.
+pub struct Confirmed {
+    /// Its candidates, the best first.
+    pub standings: Vec<Standing>,
+    /// Accuracies on the test split, by candidate.
+    test: BTreeMap<TrialNumber, Vec<f64>>,
+}
+
+impl Confirmed {
+    /// The last confirmation of a study; `None` before one of its trials was trained twice.
+    pub async fn of(runs: &Path, store: &Store, study: &str) -> Result<Option<Self>> {
+        let Some((_, row)) = latest(store, study).await? else { return Ok(None) };
+        let plan = studies::plan(&row)?;
+        let race = studies::told(store, &row, &plan).await?;
+        let standings = standings(&race).unwrap_or_default();
+        if standings.first().is_none_or(|best| best.fate != Fate::Best || best.values.len() < 2) {
+            return Ok(None);
+        }
+        let path = studies::folder(runs, &plan.name).join("test.json");
+        let scores: TestScores = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .into_diagnostic()
+                .wrap_err_with(|| format!("`{}` is damaged; it can be deleted", path.display()))?,
+            Err(_) => TestScores::new(),
+        };
+        let mut test: BTreeMap<TrialNumber, Vec<f64>> = BTreeMap::new();
+        for (trial, score) in scores {
+            if let Some(candidate) = race.trial(trial).and_then(|trial| candidate_of(&trial.params)) {
+                test.entry(candidate).or_default().push(score.accuracy);
+            }
+        }
+        Ok(Some(Self { standings, test }))
+    }
+
+    /// The confirmed winner.
+    pub fn winner(&self) -> TrialNumber {
+        self.standings[0].candidate
+    }
+
+    /// What the report says of it; `selected` is the value that a candidate was chosen by.
+    pub fn text(&self, metric: &str, is_maximized: bool, selected: impl Fn(TrialNumber) -> Option<f64>) -> String {
+        let best = &self.standings[0];
+        let mut text = format!(
+            "Winner: trial {}, confirmed on {} fresh seeds: {metric} {}\n",
+            best.candidate,
+            best.values.len(),
+            spread(best)
+        );
+        if let Some(accuracies) = self.test.get(&best.candidate) {
+            let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
+            let (low, high) = accuracies
+                .iter()
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
+            let _ = writeln!(text, "Test accuracy: {mean:.4} (from {low:.4} to {high:.4} over its seeds)");
+        }
+        // The one that was chosen first owes part of its value to luck.
+        let chosen = self.standings.iter().filter_map(|standing| Some((selected(standing.candidate)?, standing)));
+        let first = chosen.max_by(|(a, _), (b, _)| if is_maximized { a.total_cmp(b) } else { b.total_cmp(a) });
+        if let Some((value, standing)) = first
+            && let Some(mean) = standing.mean()
+        {
+            let luck = if is_maximized { value - mean } else { mean - value };
+            let _ = writeln!(
+                text,
+                "Luck of the selection (winner's curse): trial {} was chosen at {value:.4} and has {mean:.4} on fresh seeds: {luck:+.4}",
+                standing.candidate,
+            );
+        }
+        let tied: Vec<String> = self
+            .standings
+            .iter()
+            .filter(|standing| standing.fate == Fate::Tied)
+            .map(|standing| standing.candidate.to_string())
+            .collect();
+        if !tied.is_empty() {
+            let _ = writeln!(text, "Not to be told from the winner at 95 %: trial {}", tied.join(", trial "));
+        }
+        let _ = writeln!(
+            text,
+            "\n| candidate | chosen at | {metric}, mean ± 95 % | seeds | test accuracy | |\n| ---: | ---: | ---: | ---: | ---: | --- |"
+        );
+        for standing in &self.standings {
+            let test = self.test.get(&standing.candidate);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} |",
+                standing.candidate,
+                selected(standing.candidate).map_or("-".to_owned(), |value| format!("{value:.4}")),
+                spread(standing),
+                standing.values.len(),
+                test.map_or("-".to_owned(), |all| format!("{:.4}", all.iter().sum::<f64>() / all.len() as f64)),
+                match standing.fate {
+                    Fate::Best => "winner",
+                    Fate::Tied => "tied",
+                    Fate::Beaten => "beaten",
+                    Fate::Failed => "failed",
+                },
+            );
+        }
+        text.push('\n');
+        text
+    }
+}
+
+fn spread(standing: &Standing) -> String {
+    match (standing.mean(), standing.half_width) {
+        (Some(mean), Some(half)) => format!("{mean:.4} ± {half:.4}"),
+        (Some(mean), None) => format!("{mean:.4}"),
+        (None, _) => "-".to_owned(),
+    }
+}

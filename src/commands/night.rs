@@ -1,0 +1,85 @@
+//! What leads studies on this machine: its slots, its deadline, and the person at the keyboard.
+
+use std::future::pending;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::ZonedDateTime;
+use miette::{IntoDiagnostic, Result};
+use nightsweep_search::{Event, Study};
+use nightsweep_store::{Store, StudyRow};
+use nightsweep_trials::Plan;
+use nightsweep_trials::controller::{self, Control, Options, Session, Summary, Work};
+use nightsweep_trials::launch::Local;
+use nightsweep_trials::slots::Slot;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::progress::Progress;
+
+/// One call of the program that runs studies.
+pub struct Night<'a> {
+    /// Folder of the store and of all trials.
+    pub runs: &'a Path,
+    /// The store.
+    pub store: &'a Store,
+    /// Where trials train.
+    pub slots: Vec<Slot>,
+    /// When everything has to be over.
+    pub deadline: Option<ZonedDateTime>,
+    orders: mpsc::UnboundedReceiver<Control>,
+    listener: JoinHandle<()>,
+}
+
+impl<'a> Night<'a> {
+    /// Listens to Ctrl-C from now on: the first time trials write their checkpoints, the second time it ends at once.
+    pub fn new(runs: &'a Path, store: &'a Store, slots: Vec<Slot>, deadline: Option<ZonedDateTime>) -> Self {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let listener = tokio::spawn(async move {
+            for order in [Control::Interrupt, Control::Abort] {
+                if super::for_interrupt().await.is_err() || sender.send(order).is_err() {
+                    break;
+                }
+            }
+            pending::<()>().await;
+        });
+        Self { runs, store, slots, deadline, orders, listener }
+    }
+
+    /// Leads a study to its end, or for that share of what is left of the night.
+    pub async fn lead(
+        &mut self,
+        row: &StudyRow,
+        plan: &Plan,
+        study: &mut Study,
+        work: &Work,
+        share: f64,
+    ) -> Result<Summary> {
+        let mut progress = Progress::new(study, plan.metric, plan.trials);
+        let deadline = self.left().map(|left| Instant::now() + left.mul_f64(share));
+        let session = Session {
+            study,
+            store: self.store,
+            id: row.id,
+            work,
+            slots: self.slots.clone(),
+            options: Options { deadline, ..Options::default() },
+        };
+        let mut show = |event: &Event| progress.show(event);
+        let summary = controller::run(session, &mut Local::new(), &mut self.orders, &mut show).await;
+        progress.finish();
+        summary.into_diagnostic()
+    }
+
+    /// Time until the deadline, if there is one.
+    fn left(&self) -> Option<Duration> {
+        let left = self.deadline.as_ref()?.duration_since(&ZonedDateTime::now());
+        Some(Duration::try_from(left).unwrap_or(Duration::ZERO))
+    }
+}
+
+impl Drop for Night<'_> {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
