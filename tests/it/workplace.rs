@@ -35,6 +35,8 @@ lr = { low = 1e-4, high = 1e-1, log = true }
 [search]
 sampler = "random"
 pruner = { kind = "asha", min_epochs = 1, reduction_factor = 2 }
+[confirm]
+top = 0
 "#;
 
 /// What each trial reported after each epoch.
@@ -87,8 +89,13 @@ impl Workplace {
 
     /// The log of the study; empty while there is none.
     pub fn log(&self) -> Vec<Entry> {
+        self.log_of("small")
+    }
+
+    /// The log of the study of that name; empty while there is none.
+    pub fn log_of(&self, study: &str) -> Vec<Entry> {
         self.read(|store| async move {
-            let Some(row) = store.study_named("small").await.unwrap() else { return Vec::new() };
+            let Some(row) = store.study_named(study).await.unwrap() else { return Vec::new() };
             store.events(row.id, Seq(0)).await.unwrap()
         })
         .unwrap_or_default()
