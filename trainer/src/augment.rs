@@ -1,5 +1,10 @@
 //! What is done to training images at random, on bytes, each image from its own stream.
 
+mod distribution;
+mod mix;
+
+pub use mix::Mix;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -16,6 +21,13 @@ pub struct Size {
     pub channels: usize,
 }
 
+impl Size {
+    /// Bytes of an image.
+    pub fn bytes(self) -> usize {
+        self.height * self.width * self.channels
+    }
+}
+
 /// What was drawn for one image: how far the crop is shifted and whether it is mirrored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Draw {
@@ -28,7 +40,7 @@ pub struct Draw {
 }
 
 impl Augment {
-    /// Whether images stay as they are.
+    /// Whether each image by itself stays as it is.
     pub fn is_off(&self) -> bool {
         self.flip == 0.0 && self.crop_padding == 0
     }
@@ -98,7 +110,7 @@ mod tests {
 
     #[test]
     fn draws_keep_to_their_bounds_and_chances() {
-        let augment = Augment { flip: 0.25, crop_padding: 2 };
+        let augment = Augment { flip: 0.25, crop_padding: 2, ..Default::default() };
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let draws: Vec<Draw> = (0..4000).map(|_| augment.draw(&mut random)).collect();
         assert!(draws.iter().all(|draw| draw.down.abs() <= 2 && draw.right.abs() <= 2));

@@ -1,26 +1,46 @@
 //! Images on their way into the network: ordered, augmented and normalized on a thread of their own.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::augment::Size;
+use crate::augment::{Mix, Size};
 use crate::data::Images;
-use crate::recipe::{Augment, Normalize};
+use crate::recipe::{Normalize, Recipe};
 use crate::seed::{Purpose, TrialSeed};
 
 /// Batches that may wait ready while the device computes.
 const AHEAD: usize = 3;
 
+/// What prepares images: as many threads as compute, eight at most. One that computes prepares on the batches' own
+/// thread, beside it.
+static PREPARERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    let threads = rayon::current_num_threads().min(8);
+    (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build().ok()).flatten()
+});
+
 /// A batch as the network wants it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Batch {
     /// Normalized values, `[count, channels, height, width]`.
     pub pixels: Vec<f32>,
     /// The classes, one an image.
     pub labels: Vec<i64>,
+    /// What the images are mixed with, if they are.
+    pub mixed: Option<Mixed>,
+}
+
+/// What the images of a batch are mixed with.
+#[derive(Debug, PartialEq)]
+pub struct Mixed {
+    /// The classes of the partners, one an image.
+    pub labels: Vec<i64>,
+    /// How much of each mixture is the image's own, in [0, 1].
+    pub share: f32,
 }
 
 impl Batch {
@@ -51,11 +71,12 @@ impl Scaling {
         Self { tables: moments.into_iter().map(table).collect() }
     }
 
-    /// Bytes `[height, width, channels]` to values `[channels, height, width]`, appended.
-    fn push(&self, image: &[u8], values: &mut Vec<f32>) {
-        for (channel, table) in self.tables.iter().enumerate() {
+    /// Bytes `[height, width, channels]` to values `[channels, height, width]`.
+    fn apply(&self, image: &[u8], values: &mut [f32]) {
+        let planes = values.chunks_exact_mut(image.len() / self.tables.len());
+        for (channel, (table, plane)) in self.tables.iter().zip(planes).enumerate() {
             let bytes = image[channel..].iter().step_by(self.tables.len());
-            values.extend(bytes.map(|byte| table[usize::from(*byte)]));
+            plane.iter_mut().zip(bytes).for_each(|(value, byte)| *value = table[usize::from(*byte)]);
         }
     }
 }
@@ -89,21 +110,36 @@ fn imagenet_moments(channels: usize) -> Vec<(f64, f64)> {
 pub fn training_batches(
     images: Arc<Images>,
     scaling: Scaling,
-    augment: Augment,
-    batch_size: usize,
+    recipe: &Recipe,
     seed: TrialSeed,
     epoch: u64,
     from_step: u64,
 ) -> Receiver<Batch> {
+    let Recipe { batch_size, epochs, ref augment, .. } = *recipe;
+    let augment = augment.clone();
     let mut order: Vec<usize> = (0..images.labels.len()).collect();
     order.shuffle(&mut seed.stream(Purpose::Order, epoch, 0));
-    order.truncate(steps_per_epoch(order.len(), batch_size) as usize * batch_size);
+    let steps = steps_per_epoch(order.len(), batch_size);
+    order.truncate(steps as usize * batch_size);
     let skipped = (from_step as usize * batch_size).min(order.len());
     order.drain(..skipped);
-    prepare(images, scaling, order, batch_size, move |image, view, index, size| match augment.is_off() {
+    let size = size_of(&images);
+    let mixing = augment.clone();
+    let view_of = move |image: &[u8], view: &mut [u8], index: usize| match augment.is_off() {
         true => view.copy_from_slice(image),
         false => augment.draw(&mut seed.stream(Purpose::Augment, epoch, index as u64)).apply(image, view, size),
-    })
+    };
+    let finish = move |batch: &mut Batch, place: usize| {
+        let step = from_step + place as u64;
+        let progress = (epoch * steps + step) as f64 / (epochs * steps) as f64;
+        let mix = Mix::draw(&mixing, progress, size, &mut seed.stream(Purpose::Mix, epoch, step));
+        if let Some(mix) = mix {
+            mix.apply(&mut batch.pixels, size);
+            let labels = batch.labels.iter().rev().copied().collect();
+            batch.mixed = Some(Mixed { labels, share: mix.share(size) });
+        }
+    };
+    prepare(images, scaling, order, batch_size, view_of, finish)
 }
 
 /// Optimizer steps of an epoch.
@@ -114,30 +150,46 @@ pub fn steps_per_epoch(images: usize, batch_size: usize) -> u64 {
 /// All images in their order, as they are.
 pub fn plain_batches(images: Arc<Images>, scaling: Scaling, batch_size: usize) -> Receiver<Batch> {
     let order = (0..images.labels.len()).collect();
-    prepare(images, scaling, order, batch_size, |image, view, _, _| view.copy_from_slice(image))
+    prepare(images, scaling, order, batch_size, |image, view, _| view.copy_from_slice(image), |_, _| {})
 }
 
-/// Runs ahead of the receiver by a few batches; ends when the receiver is dropped.
+fn size_of(images: &Images) -> Size {
+    Size { height: images.height, width: images.width, channels: images.channels }
+}
+
+/// Runs ahead of the receiver by a few batches; ends when the receiver is dropped. `view_of` makes the view of the
+/// image at an index, on any thread; `finish` is given each batch with its place in the order, from 0.
 fn prepare(
     images: Arc<Images>,
     scaling: Scaling,
     order: Vec<usize>,
     batch_size: usize,
-    view_of: impl Fn(&[u8], &mut [u8], usize, Size) + Send + 'static,
+    view_of: impl Fn(&[u8], &mut [u8], usize) + Send + Sync + 'static,
+    finish: impl Fn(&mut Batch, usize) + Send + 'static,
 ) -> Receiver<Batch> {
     let (sender, receiver) = sync_channel(AHEAD);
     thread::spawn(move || {
-        let size = Size { height: images.height, width: images.width, channels: images.channels };
-        let bytes = size.height * size.width * size.channels;
-        let mut view = vec![0; bytes];
-        for indices in order.chunks(batch_size) {
-            let mut pixels = Vec::with_capacity(indices.len() * bytes);
-            for &index in indices {
-                view_of(&images.pixels[index * bytes..][..bytes], &mut view, index, size);
-                scaling.push(&view, &mut pixels);
+        let bytes = size_of(&images).bytes();
+        let prepare_one = |view: &mut Vec<u8>, (values, index): (&mut [f32], &usize)| {
+            view_of(images.image(*index), view, *index);
+            scaling.apply(view, values);
+        };
+        let empty = || vec![0; bytes];
+        for (place, indices) in order.chunks(batch_size).enumerate() {
+            let mut pixels = vec![0.0; indices.len() * bytes];
+            match PREPARERS.as_ref() {
+                Some(pool) => pool.install(|| {
+                    pixels.par_chunks_exact_mut(bytes).zip(indices).for_each_init(empty, prepare_one);
+                }),
+                None => {
+                    let mut view = empty();
+                    pixels.chunks_exact_mut(bytes).zip(indices).for_each(|item| prepare_one(&mut view, item));
+                }
             }
             let labels = indices.iter().map(|&index| i64::from(images.labels[index])).collect();
-            if sender.send(Batch { pixels, labels }).is_err() {
+            let mut batch = Batch { pixels, labels, mixed: None };
+            finish(&mut batch, place);
+            if sender.send(batch).is_err() {
                 return;
             }
         }
@@ -148,6 +200,7 @@ fn prepare(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Augment;
 
     const SEED: TrialSeed = TrialSeed { study: 1, trial: 0 };
 
@@ -159,8 +212,9 @@ mod tests {
 
     fn batches(batch_size: usize, epoch: u64, from_step: u64) -> Vec<Batch> {
         let scaling = Scaling::new(Normalize::Unit, &images());
-        let augment = Augment { flip: 0.5, crop_padding: 1 };
-        training_batches(images(), scaling, augment, batch_size, SEED, epoch, from_step).into_iter().collect()
+        let augment = Augment { flip: 0.5, crop_padding: 1, mixup: 1.0, cutmix: 1.0, ..Default::default() };
+        let recipe = Recipe { batch_size, augment, ..Default::default() };
+        training_batches(images(), scaling, &recipe, SEED, epoch, from_step).into_iter().collect()
     }
 
     #[test]
@@ -185,7 +239,8 @@ mod tests {
         let whole = batches(2, 5, 0);
         let rest = batches(2, 5, 2);
         assert_eq!(rest.len(), 1);
-        assert_eq!((&rest[0].labels, &rest[0].pixels), (&whole[2].labels, &whole[2].pixels));
+        assert_eq!(rest[0], whole[2]);
+        assert_ne!(whole[1].mixed.as_ref().unwrap().share, whole[2].mixed.as_ref().unwrap().share);
     }
 
     #[test]

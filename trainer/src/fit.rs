@@ -11,7 +11,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crate::batches::{Batch, Scaling, plain_batches, steps_per_epoch, training_batches};
 use crate::checkpoint::{self, Checkpoint, CheckpointFolder, Place};
 use crate::data::{Dataset, Images};
-use crate::loss::cross_entropy;
+use crate::loss::{Targets, cross_entropy};
 use crate::memory;
 use crate::metric::Metric;
 use crate::model::{InputShape, Model};
@@ -220,15 +220,7 @@ impl<'a> Training<'a> {
         let begin = Instant::now();
         let earlier = self.place.seconds;
         let mut loss_sum = Tensor::<1>::from_floats([self.place.loss_sum], self.job.device);
-        let batches = training_batches(
-            self.train.clone(),
-            self.scaling.clone(),
-            recipe.augment.clone(),
-            recipe.batch_size,
-            seed,
-            epoch,
-            self.place.step,
-        );
+        let batches = training_batches(self.train.clone(), self.scaling.clone(), recipe, seed, epoch, self.place.step);
         for batch in batches {
             let progress = Progress {
                 step: epoch * steps + self.place.step,
@@ -236,8 +228,9 @@ impl<'a> Training<'a> {
                 steps_per_epoch: steps,
             };
             self.device.seed(seed.number(Purpose::Dropout, epoch, self.place.step));
-            let (images, labels) = to_device(batch, self.input_shape(), &self.device);
-            let loss = cross_entropy(self.model.forward(images), labels, recipe.label_smoothing);
+            let targets = targets(&batch, self.input_shape(), &self.device);
+            let images = images_of(batch, self.input_shape(), &self.device);
+            let loss = cross_entropy(self.model.forward(images), &targets, recipe.label_smoothing);
             loss_sum = loss_sum + loss.clone().inner();
             let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
             let lr = recipe.optimizer.lr() * recipe.schedule.factor(progress);
@@ -359,9 +352,10 @@ fn evaluate(
     let mut correct = Tensor::<1, Int>::zeros([1], device);
     for batch in plain_batches(images, scaling.clone(), EVALUATION_BATCH) {
         let size = batch.count() as f64;
-        let (images, labels) = to_device(batch, shape, device);
-        let scores = model.forward(images);
-        loss_sum = loss_sum + cross_entropy(scores.clone(), labels.clone(), 0.0).mul_scalar(size);
+        let labels = labels(&batch, device);
+        let scores = model.forward(images_of(batch, shape, device));
+        let targets = Targets::Classes(labels.clone());
+        loss_sum = loss_sum + cross_entropy(scores.clone(), &targets, 0.0).mul_scalar(size);
         let hits = scores.argmax(1).squeeze_dim::<1>(1).equal(labels);
         correct = correct + hits.int().sum();
         after_batch();
@@ -373,10 +367,26 @@ fn evaluate(
     }
 }
 
-fn to_device(batch: Batch, shape: InputShape, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
-    let count = batch.count();
-    let pixels = TensorData::new(batch.pixels, [count, shape.channels, shape.height, shape.width]);
-    (Tensor::from_data(pixels, device), Tensor::from_data(TensorData::new(batch.labels, [count]), device))
+/// The images of a batch on the device, `[count, channels, height, width]`.
+fn images_of(batch: Batch, shape: InputShape, device: &Device) -> Tensor<4> {
+    let shape = [batch.count(), shape.channels, shape.height, shape.width];
+    Tensor::from_data(TensorData::new(batch.pixels, shape), device)
+}
+
+/// The classes of a batch on the device, `[count]`.
+fn labels(batch: &Batch, device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(TensorData::new(batch.labels.clone(), [batch.count()]), device)
+}
+
+/// What a batch is to teach.
+fn targets(batch: &Batch, shape: InputShape, device: &Device) -> Targets {
+    let Some(mixed) = &batch.mixed else { return Targets::Classes(labels(batch, device)) };
+    let mut shares = vec![0.0; batch.count() * shape.classes];
+    for (row, (own, partner)) in shares.chunks_exact_mut(shape.classes).zip(batch.labels.iter().zip(&mixed.labels)) {
+        row[*own as usize] += mixed.share;
+        row[*partner as usize] += 1.0 - mixed.share;
+    }
+    Targets::Shares(Tensor::from_data(TensorData::new(shares, [batch.count(), shape.classes]), device))
 }
 
 #[cfg(test)]

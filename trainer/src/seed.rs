@@ -26,6 +26,8 @@ pub enum Purpose {
     Augment = 3,
     /// Dropout; indexed by step.
     Dropout = 4,
+    /// Mixing of a batch's images; indexed by step.
+    Mix = 5,
 }
 
 impl TrialSeed {
@@ -60,7 +62,7 @@ mod tests {
     fn every_place_has_a_stream_of_its_own() {
         let mut seen = BTreeSet::new();
         for (study, trial, epoch, index) in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)] {
-            for purpose in [Purpose::Weights, Purpose::Order, Purpose::Augment, Purpose::Dropout] {
+            for purpose in [Purpose::Weights, Purpose::Order, Purpose::Augment, Purpose::Dropout, Purpose::Mix] {
                 assert!(seen.insert(TrialSeed { study, trial }.number(purpose, epoch, index)));
             }
         }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::RngExt;
 
@@ -30,7 +30,7 @@ fn data() -> Dataset {
 
 /// Without mirroring, which would swap the classes.
 fn recipe(model: ModelSpec, optimizer: OptimizerSpec) -> Recipe {
-    let augment = Augment { flip: 0.0, crop_padding: 1 };
+    let augment = Augment { flip: 0.0, crop_padding: 1, ..Default::default() };
     Recipe { model, optimizer, augment, epochs: 4, batch_size: 16, label_smoothing: 0.1, ..Default::default() }
 }
 
@@ -55,7 +55,11 @@ impl Observer for Script {
     }
 }
 
+/// burn's generator, from which dropout draws, is the whole process's: one training at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
 fn run(recipe: &Recipe, folder: Option<&CheckpointFolder>, reported: u64, script: &mut Script) -> Outcome {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (device, data) = (Device::flex(), data());
     let seed = TrialSeed { study: 7, trial: 3 };
     let checkpoints = folder.cloned();
@@ -91,7 +95,9 @@ fn training_learns_what_can_be_learned() {
 
 #[test]
 fn a_trial_stopped_at_any_place_and_resumed_is_the_uninterrupted_one() {
-    for recipe in recipes() {
+    let [mlp, ..] = recipes();
+    let mixed = Augment { mixup: 0.4, cutmix: 1.0, mix_until: 0.8, ..mlp.augment.clone() };
+    for recipe in recipes().into_iter().chain([Recipe { augment: mixed, ..mlp }]) {
         let mut whole = Script::default();
         let outcome = run(&recipe, None, 0, &mut whole);
         // Six steps an epoch; after an epoch's report, and in the midst of an epoch.
@@ -170,6 +176,7 @@ fn every_field_of_the_recipe_has_an_effect() {
     let adamw = "optimizer = { kind = 'adamw' }";
     let mlp = "model = { kind = 'mlp', width = 8, depth = 1 }";
     let convnet = "model = { kind = 'convnet', width = 4 }";
+    let mixed = "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 1.0 }";
     let one_cycle = "schedule = { kind = 'one_cycle' }";
     let changes = [
         ("", "epochs = 3"),
@@ -180,6 +187,13 @@ fn every_field_of_the_recipe_has_an_effect() {
         ("normalize = 'imagenet'", "normalize = 'unit'"),
         ("", "augment = { flip = 1.0, crop_padding = 0 }"),
         ("", "augment = { flip = 0.0, crop_padding = 2 }"),
+        ("", "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4 }"),
+        ("", "augment = { flip = 0.0, crop_padding = 0, cutmix = 1.0 }"),
+        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 0.5 }"),
+        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.5, cutmix = 1.0 }"),
+        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 1.0, mix_chance = 0.5 }"),
+        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 1.0, mix_switch = 0.9 }"),
+        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 1.0, mix_until = 0.5 }"),
         (mlp, "model = { kind = 'mlp', width = 9, depth = 1 }"),
         (mlp, "model = { kind = 'mlp', width = 8, depth = 2 }"),
         (mlp, "model = { kind = 'mlp', width = 8, depth = 1, dropout = 0.5 }"),

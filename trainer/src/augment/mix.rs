@@ -1,0 +1,150 @@
+//! Mixing the images of a batch: Mixup (Zhang 2018, arXiv 1710.09412) and CutMix (Yun 2019, arXiv 1905.04899), drawn
+//! once a batch and with image n − 1 − i as the partner of image i, as timm does by default.
+
+use std::ops::Range;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Size, distribution::beta};
+use crate::recipe::Augment;
+
+/// How the images of one batch are mixed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mix {
+    /// Every value is this share of the image's own and the rest of its partner's.
+    Blend {
+        /// Of the image itself, in [0, 1].
+        share: f32,
+    },
+    /// A rectangle is the partner's.
+    Paste {
+        /// Its rows.
+        rows: Range<usize>,
+        /// Its columns.
+        columns: Range<usize>,
+    },
+}
+
+impl Mix {
+    /// Draws for one batch at a progress in [0, 1); `None` leaves it as it is.
+    pub fn draw(augment: &Augment, progress: f64, size: Size, random: &mut ChaCha8Rng) -> Option<Self> {
+        if (augment.mixup == 0.0 && augment.cutmix == 0.0) || progress >= augment.mix_until {
+            return None;
+        }
+        if random.random::<f64>() >= augment.mix_chance {
+            return None;
+        }
+        let pastes = augment.mixup == 0.0 || (augment.cutmix > 0.0 && random.random::<f64>() < augment.mix_switch);
+        Some(match pastes {
+            false => Self::Blend { share: beta(augment.mixup, random) as f32 },
+            true => {
+                let share = beta(augment.cutmix, random);
+                let (row, column) = (random.random_range(0..size.height), random.random_range(0..size.width));
+                Self::paste(share, row, column, size)
+            }
+        })
+    }
+
+    /// A rectangle of the image's proportions around a pixel, cut off at the borders; `share` of the image would stay
+    /// if nothing were cut off.
+    fn paste(share: f64, row: usize, column: usize, size: Size) -> Self {
+        let around = |centre: usize, side: usize| {
+            let cut = (side as f64 * (1.0 - share).sqrt()) as usize;
+            centre.saturating_sub(cut / 2)..(centre + cut - cut / 2).min(side)
+        };
+        Self::Paste { rows: around(row, size.height), columns: around(column, size.width) }
+    }
+
+    /// The share of an image's own class in its mixture.
+    pub fn share(&self, size: Size) -> f32 {
+        match self {
+            Self::Blend { share } => *share,
+            Self::Paste { rows, columns } => {
+                1.0 - (rows.len() * columns.len()) as f32 / (size.height * size.width) as f32
+            }
+        }
+    }
+
+    /// Mixes the images of a batch, `[count, channels, height, width]`.
+    pub fn apply(&self, pixels: &mut [f32], size: Size) {
+        let mut images = pixels.chunks_exact_mut(size.bytes());
+        // The middle one of an odd count is its own partner.
+        while let (Some(first), Some(second)) = (images.next(), images.next_back()) {
+            match self {
+                Self::Blend { share } => {
+                    for (x, y) in first.iter_mut().zip(second) {
+                        (*x, *y) = (share * *x + (1.0 - share) * *y, share * *y + (1.0 - share) * *x);
+                    }
+                }
+                Self::Paste { rows, columns } => {
+                    let planes = size.height * size.width;
+                    for (plane, other) in first.chunks_exact_mut(planes).zip(second.chunks_exact_mut(planes)) {
+                        for row in rows.clone() {
+                            let line = row * size.width + columns.start..row * size.width + columns.end;
+                            plane[line.clone()].swap_with_slice(&mut other[line]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    const SIZE: Size = Size { height: 2, width: 3, channels: 1 };
+
+    fn check(mix: Mix, expected: [[f32; 6]; 3], share: f32) {
+        let mut batch = [[1.0; 6], [2.0; 6], [5.0; 6]].concat();
+        mix.apply(&mut batch, SIZE);
+        assert_eq!(batch, expected.concat(), "{mix:?}");
+        assert_eq!(mix.share(SIZE), share, "{mix:?}");
+    }
+
+    #[test]
+    fn an_image_is_mixed_with_its_opposite_in_the_batch() {
+        check(Mix::Blend { share: 0.75 }, [[2.0; 6], [2.0; 6], [4.0; 6]], 0.75);
+        let pasted = Mix::Paste { rows: 1..2, columns: 0..2 };
+        check(pasted, [[1.0, 1.0, 1.0, 5.0, 5.0, 1.0], [2.0; 6], [5.0, 5.0, 5.0, 1.0, 1.0, 5.0]], 1.0 - 2.0 / 6.0);
+    }
+
+    #[test]
+    fn the_rectangle_is_timms() {
+        // timm 1.0's rand_bbox((10, 20), share) with these centres: rows, columns.
+        let size = Size { height: 10, width: 20, channels: 3 };
+        for (share, centre, rows, columns) in [
+            (0.5, (0, 0), 0..4, 0..7),
+            (0.5, (5, 10), 2..9, 3..17),
+            (0.1, (9, 19), 5..10, 10..20),
+            (1.0, (4, 4), 4..4, 4..4),
+            (0.0, (4, 4), 0..9, 0..14),
+        ] {
+            assert_eq!(Mix::paste(share, centre.0, centre.1, size), Mix::Paste { rows, columns }, "{share} {centre:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_follows_the_chances() {
+        let count = |augment: Augment, progress: f64| {
+            let mut random = ChaCha8Rng::seed_from_u64(1);
+            let draws = (0..1000).map(|_| Mix::draw(&augment, progress, SIZE, &mut random));
+            draws.fold([0, 0, 0], |[none, blends, pastes], mix| match mix {
+                None => [none + 1, blends, pastes],
+                Some(Mix::Blend { .. }) => [none, blends + 1, pastes],
+                Some(Mix::Paste { .. }) => [none, blends, pastes + 1],
+            })
+        };
+        let both = Augment { mixup: 0.2, cutmix: 1.0, ..Default::default() };
+        assert_eq!(count(Augment::default(), 0.0), [1000, 0, 0]);
+        assert_eq!(count(Augment { mixup: 0.2, ..Default::default() }, 0.0), [0, 1000, 0]);
+        assert_eq!(count(Augment { cutmix: 0.2, ..Default::default() }, 0.0), [0, 0, 1000]);
+        assert_eq!(count(Augment { mix_until: 0.8, ..both.clone() }, 0.8), [1000, 0, 0]);
+        let [none, blends, pastes] = count(Augment { mix_chance: 0.6, mix_switch: 0.25, ..both }, 0.5);
+        assert!((360..440).contains(&none) && (410..490).contains(&blends) && (110..190).contains(&pastes));
+    }
+}
