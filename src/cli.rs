@@ -37,6 +37,8 @@ pub enum Command {
     Serve(Serve),
     /// Print who won, what was tried and what was wasted.
     Report(StudyName),
+    /// Draw a figure of a study to a file.
+    Plot(Plot),
     /// Write a trial's recipe, weights and result to a folder.
     Export(Export),
     /// Train one recipe, for example an exported one, and compare its score.
@@ -139,6 +141,23 @@ pub struct Serve {
 pub struct StudyName {
     /// Its name; not needed while there is only one, else the last one is meant.
     pub study: Option<String>,
+}
+
+/// Arguments of `plot`.
+#[derive(Debug, clap::Args)]
+pub struct Plot {
+    /// history, parallel, importance, contour, slice, rank, edf, curves, slots, rungs, map, pareto, budget, failures or
+    /// throughput.
+    pub figure: String,
+    /// Name of the study, if it is not the last one.
+    #[arg(long)]
+    pub study: Option<String>,
+    /// The file to write, ending in .svg or .png.
+    #[arg(short, long, value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Light on black.
+    #[arg(long)]
+    pub dark: bool,
 }
 
 /// Arguments of `export`.

@@ -6,6 +6,7 @@ mod doctor;
 mod export;
 mod init;
 mod night;
+mod plot;
 mod replay;
 mod report;
 mod run;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Confirm(arguments) => block_on(confirm::confirm(runs, arguments))?,
         Command::Serve(arguments) => block_on(serve::serve(runs, arguments))?,
         Command::Report(arguments) => block_on(report::report(runs, arguments))?,
+        Command::Plot(arguments) => block_on(plot::plot(runs, arguments))?,
         Command::Export(arguments) => block_on(export::export(runs, arguments))?,
         Command::Train(arguments) => train::train(arguments)?,
         Command::Doctor => doctor::doctor(runs)?,

@@ -16,6 +16,7 @@ mod summary;
 #[cfg(test)]
 mod testing;
 mod trials;
+mod turns;
 mod words;
 
 pub use board::{Board, BoardQuery, Sort};
@@ -28,3 +29,4 @@ pub use open::{OpenError, QueryError, Store, WriteError};
 pub use studies::{CreateError, NewStudy, StudyId, StudyRow};
 pub use summary::{Controller, StateCounts, Summary};
 pub use trials::TrialRow;
+pub use turns::Turn;

@@ -15,12 +15,18 @@ source.addEventListener("changed", (event) => {
   if (event.data !== seen) {
     seen = event.data;
     wanted = true;
+    document.dispatchEvent(new Event("happened"));
     refresh();
   }
 });
 source.addEventListener("open", () => tell("live", "on"));
 source.addEventListener("error", () => tell("not connected", "off"));
 document.addEventListener("visibilitychange", refresh);
+// Another view was asked for without a new page.
+document.addEventListener("shown", () => {
+  wanted = true;
+  refresh();
+});
 
 function tell(text, state) {
   connection.textContent = text;

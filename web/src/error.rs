@@ -1,11 +1,14 @@
 //! What a client is told when a page cannot be had, as a page or as JSON; the log gets the chain.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nightsweep_store::{FilterError, QueryError};
 use thiserror::Error;
 
+use crate::figure::DrawError;
 use crate::view;
 
 /// Why there is no answer.
@@ -15,6 +18,10 @@ pub(crate) enum Error {
     NoSuchStudy { name: String },
     #[error("study `{study}` has no trial {number}")]
     NoSuchTrial { study: String, number: String },
+    #[error("there is no figure `{figure}`")]
+    NoSuchFigure { figure: String },
+    #[error("there is nothing to draw: {why}")]
+    NothingToDraw { why: String },
     #[error("there is no such page")]
     NoSuchPage,
     #[error("`{value}` is no {name}")]
@@ -25,6 +32,10 @@ pub(crate) enum Error {
     Filter(#[from] FilterError),
     #[error("the store could not be read")]
     Store(#[source] QueryError),
+    #[error("the store could not be read")]
+    Figures(#[source] Arc<QueryError>),
+    #[error("the figure could not be drawn")]
+    Draw(#[source] DrawError),
 }
 
 impl From<QueryError> for Error {
@@ -39,16 +50,20 @@ impl From<QueryError> for Error {
 impl Error {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoSuchStudy { .. } | Self::NoSuchTrial { .. } | Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::NoSuchStudy { .. }
+            | Self::NoSuchTrial { .. }
+            | Self::NoSuchFigure { .. }
+            | Self::NothingToDraw { .. }
+            | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::BadQuery { .. } | Self::Filter(_) => StatusCode::BAD_REQUEST,
             Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(_) | Self::Figures(_) | Self::Draw(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn log(&self) {
-        if let Self::Store(source) = self {
-            let source: &dyn std::error::Error = source;
+        if self.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            let source = std::error::Error::source(self);
             tracing::error!(error = source, "a page could not be made: {self}");
         }
     }

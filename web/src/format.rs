@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nightsweep_search::{ParamValue, TrialState};
+use nightsweep_search::{FailureCause, ParamValue, TrialState};
 
 /// A metric: always with the same digits, so that a column lines up.
 pub(crate) fn metric(value: f64) -> String {
@@ -57,9 +57,38 @@ fn in_zone(ms: i64, format: &str) -> String {
     }
 }
 
+/// What a clock of this machine shows, as if it were in London: figures have no time zones.
+pub(crate) fn local_ms(ms: i64) -> i64 {
+    let offset = |time: Timestamp| i64::from(time.to_zoned_datetime(TimeZone::system()).offset().seconds()) * 1000;
+    Timestamp::from_millisecond(ms).map_or(ms, |time| ms + offset(time))
+}
+
+/// A place on an axis of such clocks.
+pub(crate) fn clock(local_ms: f64, with_day: bool) -> String {
+    let Ok(time) = Timestamp::from_millisecond(local_ms as i64) else { return "?".to_owned() };
+    let format = match (with_day, local_ms % 60_000.0 == 0.0) {
+        (true, _) => "%m-%d %H:%M",
+        (false, true) => "%H:%M",
+        (false, false) => "%H:%M:%S",
+    };
+    time.to_zoned_datetime(TimeZone::UTC).strftime(format).to_string()
+}
+
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
+}
+
+/// The cause of a failure as people say it.
+pub(crate) fn cause(cause: FailureCause) -> &'static str {
+    match cause {
+        FailureCause::OutOfMemory => "out of memory",
+        FailureCause::Diverged => "diverged",
+        FailureCause::Crashed => "crashed",
+        FailureCause::Lost => "lost",
+        FailureCause::TimedOut => "timed out",
+        FailureCause::Invalid => "invalid",
+    }
 }
 
 /// All states in the order in which people ask for them, with their words and signs: no state is told by colour alone.

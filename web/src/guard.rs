@@ -11,6 +11,7 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
+use crate::assets::asset;
 use crate::view;
 
 const COOKIE_NAME: &str = "nightsweep";
@@ -138,7 +139,8 @@ impl WebSettings {
 
 /// Stands before every route.
 pub(crate) async fn guard(State(settings): State<WebSettings>, request: Request, next: Next) -> Response {
-    let open = ["/login", "/assets/style.css"].contains(&request.uri().path());
+    let path = request.uri().path();
+    let open = path == "/login" || path == asset("style.css");
     let mut response = if !settings.knows_host(request.headers()) {
         (StatusCode::MISDIRECTED_REQUEST, "this host name is not known here\n").into_response()
     } else if open || settings.lets_in(request.headers()) {

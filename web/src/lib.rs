@@ -1,12 +1,14 @@
 //! The leaderboard and its JSON API: looks at a store, also one that another process writes to, and changes nothing.
 
+mod assets;
 mod error;
+pub mod figure;
 mod format;
 mod guard;
 mod live;
-mod plot;
 mod query;
 mod routes;
+mod spark;
 #[cfg(test)]
 mod tests;
 mod view;

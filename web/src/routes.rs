@@ -1,18 +1,19 @@
 //! Every address and what answers it.
 
 mod api;
+mod figures;
 mod pages;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware;
-use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use nightsweep_search::TrialNumber;
 use nightsweep_store::{Store, StudyRow, TrialRow};
 
+use crate::assets;
 use crate::error::Error;
+use crate::figure::cache::Cache;
 use crate::guard::{self, WebSettings};
 use crate::live::{self, Live};
 
@@ -21,6 +22,7 @@ use crate::live::{self, Live};
 struct App {
     store: Store,
     live: Live,
+    figures: Cache,
     settings: WebSettings,
 }
 
@@ -36,6 +38,12 @@ impl FromRef<App> for Live {
     }
 }
 
+impl FromRef<App> for Cache {
+    fn from_ref(app: &App) -> Self {
+        app.figures.clone()
+    }
+}
+
 impl FromRef<App> for WebSettings {
     fn from_ref(app: &App) -> Self {
         app.settings.clone()
@@ -43,30 +51,27 @@ impl FromRef<App> for WebSettings {
 }
 
 pub(crate) fn router(store: Store, settings: WebSettings) -> Router {
-    let app = App { live: Live::follow(store.clone()), store, settings: settings.clone() };
+    let app = App { live: Live::follow(store.clone()), store, figures: Cache::default(), settings: settings.clone() };
     Router::new()
         .route("/", get(pages::index))
         .route("/studies", get(pages::studies))
         .route("/studies/{name}", get(pages::board))
+        .route("/studies/{name}/figures", get(figures::page))
+        .route("/studies/{name}/figures/{file}", get(figures::file))
         .route("/studies/{name}/live", get(live::live))
         .route("/studies/{name}/trials/{number}", get(pages::trial))
         .route("/api/v1/studies", get(api::list_studies))
         .route("/api/v1/studies/{name}", get(api::show_study))
         .route("/api/v1/studies/{name}/trials", get(api::list_trials))
         .route("/api/v1/studies/{name}/trials/{number}", get(api::show_trial))
+        .route("/api/v1/studies/{name}/figures", get(figures::list))
+        .route("/api/v1/studies/{name}/figures/{figure}", get(figures::show))
         .route("/api/v1/studies/{name}/events", get(api::list_events))
-        .route("/assets/style.css", get(async || asset("text/css", include_str!("../assets/style.css"))))
-        .route("/assets/live.js", get(async || asset("text/javascript", include_str!("../assets/live.js"))))
-        .route("/assets/icon.svg", get(async || asset("image/svg+xml", include_str!("../assets/icon.svg"))))
+        .route("/assets/{version}/{name}", get(assets::serve))
         .route("/login", post(guard::login))
         .fallback(async || Error::NoSuchPage)
         .with_state(app)
         .layer(middleware::from_fn_with_state(settings, guard::guard))
-}
-
-/// A file of the binary. Asked for each time, since its address does not change with the version.
-fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
-    ([(CONTENT_TYPE, format!("{kind}; charset=utf-8")), (CACHE_CONTROL, "no-cache".to_owned())], text)
 }
 
 async fn study_named(store: &Store, name: String) -> Result<StudyRow, Error> {

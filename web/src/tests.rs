@@ -343,7 +343,9 @@ async fn without_the_token_nothing_is_told() {
     assert_ne!(token.text(), Token::random().unwrap().text());
     fixture.settings = WebSettings::for_address(public, Some(token.clone())).unwrap();
 
-    for address in ["/", ADDRESS, "/api/v1/studies", "/assets/live.js", &format!("{ADDRESS}?token=guess")] {
+    for address in
+        ["/", ADDRESS, "/api/v1/studies", &crate::assets::asset("live.js"), &format!("{ADDRESS}?token=guess")]
+    {
         let (status, page) = fixture.get(address).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{address}");
         assert!(!page.contains("night") || page.contains("nightsweep") && !page.contains("0.75"), "{address}");
@@ -377,7 +379,7 @@ async fn without_the_token_nothing_is_told() {
 #[tokio::test]
 async fn every_answer_tells_the_browser_what_to_keep_to() {
     let fixture = Fixture::new().await;
-    for address in ["/studies", "/nothing", "/api/v1/studies", "/assets/style.css"] {
+    for address in ["/studies", "/nothing", "/api/v1/studies", &crate::assets::asset("style.css")] {
         let response = fixture.ask(request(address).body(Body::empty()).unwrap()).await;
         let policy = response.headers()["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{address}");

@@ -1,18 +1,22 @@
 //! The pages as HTML. What a study brings along is text to maud and escaped by it.
 
 mod board;
+mod figures;
 mod studies;
 mod trial;
 
 use axum::http::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use nightsweep_search::{Direction, TrialState};
+use nightsweep_store::StudyRow;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(crate) use board::{BoardPage, board};
+pub(crate) use figures::figures;
 pub(crate) use studies::studies;
 pub(crate) use trial::{TrialPage, trial};
 
+use crate::assets::asset;
 use crate::format;
 
 pub(crate) fn study_address(name: &str) -> String {
@@ -23,17 +27,34 @@ pub(crate) fn trial_address(study: &str, number: impl std::fmt::Display) -> Stri
     format!("{}/trials/{number}", study_address(study))
 }
 
-/// What a page follows, if it does.
-enum Follows<'a> {
-    Nothing,
-    Study(&'a str),
+/// Which page it is: what it follows, and the scripts that it needs.
+enum Page<'a> {
+    Plain,
+    Board(&'a str),
+    Figures(&'a str),
+    Trial(&'a str),
 }
 
-fn page(title: &str, follows: Follows<'_>, trail: Markup, content: Markup) -> Markup {
-    let live = match follows {
-        Follows::Nothing => None,
-        Follows::Study(name) => Some(format!("{}/live", study_address(name))),
-    };
+impl Page<'_> {
+    fn study(&self) -> Option<&str> {
+        match self {
+            Self::Plain => None,
+            Self::Board(name) | Self::Figures(name) | Self::Trial(name) => Some(name),
+        }
+    }
+
+    fn scripts(&self) -> &'static [&'static str] {
+        match self {
+            Self::Plain => &[],
+            Self::Board(_) => &["live.js", "figures.js", "board.js"],
+            Self::Figures(_) => &["live.js", "figures.js"],
+            Self::Trial(_) => &["live.js", "board.js"],
+        }
+    }
+}
+
+fn page(title: &str, page: Page<'_>, trail: Markup, content: Markup) -> Markup {
+    let study = page.study().map(study_address);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -42,17 +63,32 @@ fn page(title: &str, follows: Follows<'_>, trail: Markup, content: Markup) -> Ma
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · nightsweep" }
-                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
-                link rel="stylesheet" href="/assets/style.css";
-                @if live.is_some() { script src="/assets/live.js" defer {} }
+                link rel="icon" href=(asset("icon.svg")) type="image/svg+xml";
+                link rel="stylesheet" href=(asset("style.css"));
+                // Plotly would write its rules into an element of this name, which the policy does not allow.
+                link rel="stylesheet" href=(asset("plotly.css")) id="plotly.js-style-global" class="no-inline-styles";
+                @for script in page.scripts() { script type="module" src=(asset(script)) {} }
             }
-            body data-live=[live] {
+            body data-study=[&study] data-live=[study.as_ref().map(|study| format!("{study}/live"))] data-plotly=(asset("plotly.js")) {
                 header.top {
                     a.brand href="/studies" { (moon()) "nightsweep" }
                     nav.trail aria-label="You are here" { (trail) }
                     span.connection #connection role="status" {}
                 }
                 main { (content) }
+            }
+        }
+    }
+}
+
+/// The pages of a study.
+fn tabs(study: &StudyRow, current: &str) -> Markup {
+    let address = study_address(&study.name);
+    let pages = [("board", "Board", ""), ("figures", "Figures", "/figures")];
+    html! {
+        nav.tabs aria-label="Pages of the study" {
+            @for (name, title, path) in pages {
+                a href={ (address) (path) } aria-current=[(name == current).then_some("page")] { (title) }
             }
         }
     }
@@ -74,7 +110,7 @@ pub(crate) fn error(status: StatusCode, message: &str) -> Markup {
             p { a href="/studies" { "All studies" } }
         }
     };
-    page(status.canonical_reason().unwrap_or("Error"), Follows::Nothing, html! {}, content)
+    page(status.canonical_reason().unwrap_or("Error"), Page::Plain, html! {}, content)
 }
 
 /// Asks for the token.
@@ -90,7 +126,7 @@ pub(crate) fn login(wrong: bool) -> Markup {
             }
         }
     };
-    page("Token", Follows::Nothing, html! {}, content)
+    page("Token", Page::Plain, html! {}, content)
 }
 
 fn badge(state: TrialState) -> Markup {
@@ -113,7 +149,7 @@ fn metric(value: Option<f64>) -> Markup {
 }
 
 /// A figure that has a wide and a narrow form, of which the style sheet shows one.
-fn figure(label: &str, draw: impl Fn((u32, u32)) -> Option<String>) -> Markup {
+fn drawn(label: &str, draw: impl Fn((u32, u32)) -> Option<String>) -> Markup {
     html! {
         @match (draw((1180, 200)), draw((380, 200))) {
             (Some(wide), Some(narrow)) => {

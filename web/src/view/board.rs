@@ -6,11 +6,13 @@ use maud::{Markup, PreEscaped, html};
 use nightsweep_search::{Params, TrialNumber, TrialState};
 use nightsweep_store::{Board, Controller, Point, StudyRow, Summary, TrialRow};
 
+use super::figures::brush;
 use super::studies::status;
-use super::{Follows, badge, direction_word, figure, metric, page, study_address, trial_address};
+use super::{Page, badge, direction_word, drawn, metric, page, study_address, tabs, trial_address};
+use crate::figure;
 use crate::format::{self, STATES};
-use crate::plot;
 use crate::query::{BoardView, ParamColumn, columns};
+use crate::spark;
 
 /// What the page of a study shows.
 pub(crate) struct BoardPage {
@@ -33,6 +35,7 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
         div.headline #headline data-patch {
             h1 { (study.name) }
             (status(&summary.controller))
+            (tabs(study, "board"))
         }
         div.glance #glance data-patch { (glance(study, summary)) }
         section.panel #history data-patch {
@@ -40,17 +43,18 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
                 span.legend {
                     span { i.c0 {} "complete" } span { i.ring {} "not to its end" } span { i.line.c1 {} "best complete" } }
             }
-            (figure("Values of all trials in the order of their ends, and the best so far", |size| {
-                plot::history(&content.history, study.direction, size)
+            (drawn("Values of all trials in the order of their ends, and the best so far", |size| {
+                figure::svg(&figure::history(&content.history, study.direction, ""), size)
             }))
         }
+        (brush(study))
         section #trials {
             (filter(content, &columns))
             (table(content, &columns))
             div #pages data-patch { (pages(content)) }
         }
     };
-    page(&study.name, Follows::Study(&study.name), trail, content)
+    page(&study.name, Page::Board(&study.name), trail, content)
 }
 
 fn glance(study: &StudyRow, summary: &Summary) -> Markup {
@@ -191,7 +195,7 @@ fn row(content: &BoardPage, columns: &[ParamColumn], trial: &TrialRow) -> Markup
         tr id={ "trial-" (trial.number) } class={ (word) @if won { " won" } } {
             td.number.rank { @match trial.rank { Some(rank) => (rank), None => span.none { "–" } } }
             td.number.trial { a href=(address) { (trial.number) } }
-            td.state { (badge(trial.state)) @if let Some(cause) = trial.cause { span.cause { (cause_word(cause)) } } }
+            td.state { (badge(trial.state)) @if let Some(cause) = trial.cause { span.cause { (format::cause(cause)) } } }
             td.number.value { (metric(trial.shown_value())) }
             td.curve { (spark(content, trial)) }
             @for column in columns {
@@ -213,26 +217,13 @@ fn value(params: &Params, column: &ParamColumn) -> Option<String> {
     column.names.iter().find_map(|name| params.get(name)).map(format::param)
 }
 
-/// The cause as people say it.
-pub(super) fn cause_word(cause: nightsweep_search::FailureCause) -> &'static str {
-    use nightsweep_search::FailureCause::*;
-    match cause {
-        OutOfMemory => "out of memory",
-        Diverged => "diverged",
-        Crashed => "crashed",
-        Lost => "lost",
-        TimedOut => "timed out",
-        Invalid => "invalid",
-    }
-}
-
 fn spark(content: &BoardPage, trial: &TrialRow) -> Markup {
     let all = || content.curves.values().flatten();
     let last = all().map(|(step, _)| *step).max().unwrap_or(1);
     let (low, high) =
         all().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (_, value)| (low.min(*value), high.max(*value)));
     let Some(curve) = content.curves.get(&trial.number) else { return html! {} };
-    let points = plot::spark(curve, last, low, high);
+    let points = spark::points(curve, last, low, high);
     let end = points.rsplit(' ').next().and_then(|point| point.split_once(','));
     html! {
         svg.spark viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true" {

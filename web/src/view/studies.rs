@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use nightsweep_store::{Controller, StudyRow, Summary};
 
-use super::{Follows, direction_word, metric, page, study_address};
+use super::{Page, direction_word, metric, page, study_address};
 use crate::format;
 
 /// All studies with what they found.
@@ -35,7 +35,7 @@ pub(crate) fn studies(studies: &[(StudyRow, Summary)]) -> Markup {
             }
         }
     };
-    page("Studies", Follows::Nothing, html! {}, content)
+    page("Studies", Page::Plain, html! {}, content)
 }
 
 /// Whether somebody drives the study, as far as the log tells.

@@ -6,10 +6,9 @@ use maud::{Markup, PreEscaped, html};
 use nightsweep_search::{Event, PauseReason};
 use nightsweep_store::{Assignment, Entry, LogLine, Report, StudyRow, TrialRow};
 
-use super::board::cause_word;
-use super::{Follows, badge, metric, page, study_address, trial_address};
+use super::{Page, badge, metric, page, study_address, trial_address};
+use crate::figure::{self, Axis, Kind, Mark, Panel, SERIES};
 use crate::format;
-use crate::plot::Curves;
 
 /// Size of a panel; a quarter of a wide page, all of a narrow one.
 const PANEL: (u32, u32) = (320, 190);
@@ -37,7 +36,7 @@ pub(crate) fn trial(content: &TrialPage) -> Markup {
         div.headline #headline data-patch {
             h1 { "Trial " (number) }
             (badge(trial.state))
-            @if let Some(cause) = trial.cause { span.cause { (cause_word(cause)) } }
+            @if let Some(cause) = trial.cause { span.cause { (format::cause(cause)) } }
             nav.step aria-label="Trials" {
                 @if number > 0 { a href=(trial_address(&study.name, number - 1)) rel="prev" { "← " (number - 1) } }
                 @if number < content.last { a href=(trial_address(&study.name, number + 1)) rel="next" { (number + 1) " →" } }
@@ -55,7 +54,7 @@ pub(crate) fn trial(content: &TrialPage) -> Markup {
         }
         section.panel #log data-patch { h2 { "Log" } (log(&content.log)) }
     };
-    page(&format!("Trial {number} of {}", study.name), Follows::Study(&study.name), trail, content)
+    page(&format!("Trial {number} of {}", study.name), Page::Trial(&study.name), trail, content)
 }
 
 fn glance(study: &StudyRow, trial: &TrialRow) -> Markup {
@@ -117,7 +116,7 @@ fn curves(content: &TrialPage) -> Markup {
         @if reports.is_empty() { section.panel { h2 { "Curves" } p.none { "No report yet." } } }
         @for (title, names) in panels {
             @let lines: Vec<_> = names.iter().map(|name| values(name)).collect();
-            @if let Some(svg) = (Curves { lines, attempts: attempts.clone() }).svg(PANEL) {
+            @if let Some(svg) = figure::svg(&over_epochs(&lines, &attempts), PANEL) {
                 section.panel {
                     h2 { (title) span.legend {
                         @if names.len() > 1 || names[0] != title {
@@ -132,6 +131,23 @@ fn curves(content: &TrialPage) -> Markup {
             }
         }
     }
+}
+
+/// Lines by step, and a broken one where another attempt went on.
+fn over_epochs(lines: &[Vec<(u64, f64)>], attempts: &[u64]) -> Panel {
+    let points = || lines.iter().flatten();
+    let last = points().map(|(step, _)| *step).max().unwrap_or(1) as f64;
+    let x = Axis { label: String::new(), kind: Kind::Linear, low: 0.5, high: last + 0.5 };
+    let y = Axis::over("", Kind::Linear, points().map(|(_, value)| *value));
+    let line = |x, y, colour, dashed| Mark::Line { name: String::new(), x, y, trial: None, colour, dashed };
+    let (low, high) = (y.low, y.high);
+    let resumed = attempts.iter().map(|step| *step as f64 + 0.5);
+    let resumed = resumed.map(|at| line(vec![at, at], vec![low, high], figure::Colour::Grey, true));
+    let drawn = lines.iter().filter(|line| !line.is_empty()).zip(SERIES.iter().cycle()).map(|(points, colour)| {
+        let (x, y) = points.iter().map(|(step, value)| (*step as f64, *value)).unzip();
+        line(x, y, *colour, false)
+    });
+    Panel { title: String::new(), note: String::new(), x, y, marks: resumed.chain(drawn).collect(), scale: None }
 }
 
 fn params(content: &TrialPage) -> Markup {
@@ -206,7 +222,7 @@ fn told(event: &Event, assignments: &[Assignment]) -> String {
         Event::Requeued { message, .. } => format!("back to the queue: {message}"),
         Event::Completed { value, .. } => format!("complete with {}", format::metric(*value)),
         Event::Pruned { .. } => "pruned".to_owned(),
-        Event::Failed { cause, message, .. } => format!("failed, {}: {message}", cause_word(*cause)),
+        Event::Failed { cause, message, .. } => format!("failed, {}: {message}", format::cause(*cause)),
         Event::Fenced { attempt, message, .. } => format!("ignored a message of attempt {attempt}: {message}"),
         Event::Reported { step, .. } => format!("reported epoch {step}"),
         Event::Opened { .. } | Event::Enqueued { .. } | Event::Imported { .. } | Event::Closed { .. } => String::new(),

@@ -1,0 +1,88 @@
+//! Figures: their page, their descriptions for it, and their files.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use maud::Markup;
+use nightsweep_store::Store;
+use serde::{Deserialize, Serialize};
+
+use super::study_named;
+use crate::error::{ApiError, Error};
+use crate::figure::cache::{Cache, Found};
+use crate::figure::{self, DrawError, Format, Theme};
+use crate::view;
+
+/// All figures of a study, which the browser draws.
+pub(super) async fn page(State(store): State<Store>, Path(name): Path<String>) -> Result<Markup, Error> {
+    Ok(view::figures(&study_named(&store, name).await?))
+}
+
+#[derive(Serialize)]
+pub(crate) struct FigureList {
+    figures: Vec<FigureEntry>,
+}
+
+#[derive(Serialize)]
+struct FigureEntry {
+    name: &'static str,
+    title: &'static str,
+}
+
+/// The names of all figures.
+pub(super) async fn list(State(store): State<Store>, Path(name): Path<String>) -> Result<Json<FigureList>, ApiError> {
+    study_named(&store, name).await?;
+    Ok(Json(FigureList { figures: figure::names().map(|(name, title)| FigureEntry { name, title }).collect() }))
+}
+
+/// What a figure shows. 202 while it is computed: ask again after a second.
+pub(super) async fn show(
+    State(store): State<Store>,
+    State(figures): State<Cache>,
+    Path((name, figure)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let study = study_named(&store, name).await?;
+    let found = figures.figure(&store, &study, &figure).await.map_err(Error::Figures)?;
+    Ok(match found {
+        Found::Made(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        Found::Computing => (StatusCode::ACCEPTED, [(RETRY_AFTER, "1")], Json(serde_json::json!({}))).into_response(),
+        Found::NoSuchFigure => return Err(Error::NoSuchFigure { figure }.into()),
+    })
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Look {
+    #[serde(default)]
+    theme: String,
+}
+
+/// A figure as a file: its name and `.svg` or `.png`.
+pub(super) async fn file(
+    State(store): State<Store>,
+    Path((name, file)): Path<(String, String)>,
+    Query(look): Query<Look>,
+) -> Result<Response, Error> {
+    let study = study_named(&store, name).await?;
+    let (name, format, kind) = match file.rsplit_once('.') {
+        Some((name, "svg")) => (name, Format::Svg, "image/svg+xml"),
+        Some((name, "png")) => (name, Format::Png, "image/png"),
+        _ => return Err(Error::NoSuchFigure { figure: file }),
+    };
+    if !figure::names().any(|(known, _)| known == name) {
+        return Err(Error::NoSuchFigure { figure: name.to_owned() });
+    }
+    let theme = if look.theme == "dark" { Theme::Dark } else { Theme::Light };
+    let material = figure::material(&store, &study).await?;
+    let name = name.to_owned();
+    let drawn = tokio::task::spawn_blocking(move || {
+        figure::figure(&name, &material).map_or(Ok(Vec::new()), |figure| figure.file(format, theme))
+    });
+    match drawn.await {
+        Ok(Ok(bytes)) => Ok(([(CONTENT_TYPE, kind)], bytes).into_response()),
+        Ok(Err(DrawError::Nothing { why })) => Err(Error::NothingToDraw { why }),
+        Ok(Err(error)) => Err(Error::Draw(error)),
+        Err(_) => Err(Error::Draw(DrawError::Backend("the drawing was ended".into()))),
+    }
+}
