@@ -121,6 +121,10 @@ fn write(runs: &Path, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Pa
     RecipeFile { metric: plan.metric, seed, data, recipe, expected: Some(expected) }
         .write(&folder.join("recipe.toml"))?;
     save(folder.join("result.json"), serde_json::to_string_pretty(&result).into_diagnostic()?.as_bytes())?;
+    // Of an older version's trials there is none.
+    if let Ok(evaluation) = fs::read(checkpoints.evaluation()) {
+        save(folder.join("evaluation.json"), &evaluation)?;
+    }
     save(folder.join("weights.safetensors"), &checkpoint.weights_file().into_diagnostic()?)
 }
 

@@ -1,10 +1,11 @@
 //! Images on their way into the network: ordered, augmented and normalized on a thread of their own.
 
+mod order;
+
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
-use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -12,6 +13,8 @@ use crate::augment::{Mix, Size};
 use crate::data::Images;
 use crate::recipe::{Normalize, Recipe};
 use crate::seed::{Purpose, TrialSeed};
+
+use order::epoch_order;
 
 /// Batches that may wait ready while the device computes.
 const AHEAD: usize = 3;
@@ -115,10 +118,9 @@ pub fn training_batches(
     epoch: u64,
     from_step: u64,
 ) -> Receiver<Batch> {
-    let Recipe { batch_size, epochs, ref augment, .. } = *recipe;
+    let Recipe { batch_size, epochs, sampling, ref augment, .. } = *recipe;
     let augment = augment.clone();
-    let mut order: Vec<usize> = (0..images.labels.len()).collect();
-    order.shuffle(&mut seed.stream(Purpose::Order, epoch, 0));
+    let mut order = epoch_order(&images.labels, sampling, seed, epoch);
     let steps = steps_per_epoch(order.len(), batch_size);
     order.truncate(steps as usize * batch_size);
     let skipped = (from_step as usize * batch_size).min(order.len());
@@ -158,7 +160,8 @@ fn size_of(images: &Images) -> Size {
 }
 
 /// Runs ahead of the receiver by a few batches; ends when the receiver is dropped. `view_of` makes the view of the
-/// image at an index, on any thread; `finish` is given each batch with its place in the order, from 0.
+/// image at an index, on any thread; `finish` is given each batch with its place in the order, from 0. An index beyond
+/// the images is one of them that comes again.
 fn prepare(
     images: Arc<Images>,
     scaling: Scaling,
@@ -171,7 +174,7 @@ fn prepare(
     thread::spawn(move || {
         let bytes = size_of(&images).bytes();
         let prepare_one = |view: &mut Vec<u8>, (values, index): (&mut [f32], &usize)| {
-            view_of(images.image(*index), view, *index);
+            view_of(images.image(index % images.len()), view, *index);
             scaling.apply(view, values);
         };
         let empty = || vec![0; bytes];
@@ -186,7 +189,7 @@ fn prepare(
                     pixels.chunks_exact_mut(bytes).zip(indices).for_each(|item| prepare_one(&mut view, item));
                 }
             }
-            let labels = indices.iter().map(|&index| i64::from(images.labels[index])).collect();
+            let labels = indices.iter().map(|&index| i64::from(images.labels[index % images.len()])).collect();
             let mut batch = Batch { pixels, labels, mixed: None };
             finish(&mut batch, place);
             if sender.send(batch).is_err() {

@@ -12,6 +12,7 @@ use burn::tensor::{DType, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::fit::EvaluationFile;
 use crate::recipe::Recipe;
 use crate::report::EpochReport;
 use crate::seed::TrialSeed;
@@ -54,8 +55,14 @@ pub struct Place {
     pub updates: u64,
     /// Sum of the losses of the next epoch's steps so far.
     pub loss_sum: f32,
+    /// Loss of the very first step, once it is known.
+    #[serde(default)]
+    pub first_loss: Option<f32>,
     /// Seconds spent on the next epoch so far.
     pub seconds: f64,
+    /// Of these, seconds spent waiting for images.
+    #[serde(default)]
+    pub input_seconds: f64,
     /// What was measured after each epoch.
     pub history: Vec<EpochReport>,
     /// Epoch (from 1) and value that count so far.
@@ -74,7 +81,9 @@ impl Place {
             step: 0,
             updates: 0,
             loss_sum: 0.0,
+            first_loss: None,
             seconds: 0.0,
+            input_seconds: 0.0,
             history: Vec::new(),
             best: None,
         }
@@ -158,21 +167,8 @@ impl CheckpointFolder {
 
     /// Writes a checkpoint that survives a power cut from the moment this returns.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), SaveError> {
-        let fail = |path: &Path| {
-            let path = path.to_owned();
-            move |source| SaveError { path, source }
-        };
-        let (last, temporary) = (self.last(), self.folder.join(format!("checkpoint.{}.tmp", std::process::id())));
-        fs::create_dir_all(&self.folder).map_err(fail(&self.folder))?;
-        let written = File::create(&temporary).and_then(|mut file| {
-            file.write_all(&to_bytes(checkpoint).map_err(io::Error::other)?)?;
-            file.sync_all()
-        });
-        if let Err(source) = written {
-            // A full disk is not left fuller.
-            let _ = fs::remove_file(&temporary);
-            return Err(SaveError { path: temporary, source });
-        }
+        let last = self.last();
+        let temporary = self.write_temporary(|| to_bytes(checkpoint).map_err(io::Error::other))?;
         match fs::rename(&last, self.previous()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(SaveError { path: last, source: error });
@@ -181,6 +177,35 @@ impl CheckpointFolder {
         }
         fs::rename(&temporary, &last).map_err(fail(&last))?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(fail(&self.folder))
+    }
+
+    /// Where the figures of the epoch that counts are, class by class.
+    pub fn evaluation(&self) -> PathBuf {
+        self.folder.join("evaluation.json")
+    }
+
+    /// Writes them in place of the old ones.
+    pub fn save_evaluation(&self, evaluation: &EvaluationFile) -> Result<(), SaveError> {
+        let temporary = self.write_temporary(|| serde_json::to_vec(evaluation).map_err(io::Error::other))?;
+        fs::rename(&temporary, self.evaluation()).map_err(fail(&self.evaluation()))
+    }
+
+    /// Writes a file that is to be renamed, down to the disk.
+    fn write_temporary(&self, bytes: impl FnOnce() -> io::Result<Vec<u8>>) -> Result<PathBuf, SaveError> {
+        let temporary = self.folder.join(format!("checkpoint.{}.tmp", std::process::id()));
+        fs::create_dir_all(&self.folder).map_err(fail(&self.folder))?;
+        let written = File::create(&temporary).and_then(|mut file| {
+            file.write_all(&bytes()?)?;
+            file.sync_all()
+        });
+        match written {
+            Ok(()) => Ok(temporary),
+            Err(source) => {
+                // A full disk is not left fuller.
+                let _ = fs::remove_file(&temporary);
+                Err(SaveError { path: temporary, source })
+            }
+        }
     }
 
     /// The newest checkpoint that is whole; `None` if the trial never wrote one.
@@ -192,6 +217,11 @@ impl CheckpointFolder {
             Err(damage) => read(&self.previous()).ok().flatten().map(Some).ok_or(damage),
         }
     }
+}
+
+fn fail(path: &Path) -> impl FnOnce(io::Error) -> SaveError {
+    let path = path.to_owned();
+    move |source| SaveError { path, source }
 }
 
 fn read(path: &Path) -> Result<Option<Checkpoint>, LoadError> {

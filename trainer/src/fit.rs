@@ -1,5 +1,7 @@
 //! The training of one trial, from its data to its last checkpoint.
 
+mod evaluate;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,12 +10,12 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::batches::{Batch, Scaling, plain_batches, steps_per_epoch, training_batches};
+use crate::batches::{Batch, Scaling, steps_per_epoch, training_batches};
 use crate::checkpoint::{self, Checkpoint, CheckpointFolder, Place};
 use crate::data::{Dataset, Images};
-use crate::loss::{Targets, cross_entropy};
+use crate::loss::{Loss, Targets};
 use crate::memory;
-use crate::metric::Metric;
+use crate::metric::{Evaluation, Metric};
 use crate::model::{InputShape, Model};
 use crate::optimizer::Optimizer;
 use crate::recipe::Recipe;
@@ -22,8 +24,8 @@ use crate::schedule::Progress;
 use crate::seed::{Purpose, TrialSeed};
 use crate::weights::{self, MismatchError, NamedTensors};
 
-/// Images per batch where no gradients are kept.
-const EVALUATION_BATCH: usize = 256;
+use evaluate::evaluate;
+pub use evaluate::{EvaluationFile, evaluate_weights};
 
 /// What is to be trained, and where it is kept.
 #[derive(Debug)]
@@ -72,7 +74,7 @@ pub enum Next {
 /// How a training ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// All epochs are done, or patience is.
+    /// All epochs are done, or patience is, or the target is reached.
     Completed {
         /// The study's metric at the epoch that counts.
         value: f64,
@@ -85,7 +87,7 @@ pub enum Outcome {
     Stopped,
     /// The observer interrupted it; the checkpoint has the place.
     Interrupted,
-    /// The loss was no number any more.
+    /// The loss was no number any more, or too large a one.
     Diverged {
         /// The epoch in which it was seen, from 1.
         epoch: u64,
@@ -171,6 +173,7 @@ struct Training<'a> {
     train: Arc<Images>,
     validation: Arc<Images>,
     scaling: Scaling,
+    loss: Loss,
     /// The device with gradients.
     device: Device,
 }
@@ -187,6 +190,7 @@ impl<'a> Training<'a> {
             train: job.data.train.clone(),
             validation: job.data.validation.clone(),
             scaling: Scaling::new(job.recipe.normalize, &job.data.train),
+            loss: Loss::new(job.recipe, &job.data.train, job.data.classes.len()),
             device,
         };
         let Some(folder) = &job.checkpoints else { return Ok(training) };
@@ -207,9 +211,10 @@ impl<'a> Training<'a> {
     }
 
     fn is_done(&self) -> bool {
-        let Self { place, job: Job { recipe, .. }, .. } = self;
+        let Self { place, job: Job { recipe, metric, .. }, .. } = self;
         let stale = place.best.map_or(0, |(best, _)| place.epoch - best);
-        place.epoch >= recipe.epochs || (recipe.patience > 0 && stale >= recipe.patience)
+        let is_reached = place.best.is_some_and(|(_, value)| recipe.is_reached(*metric, value));
+        place.epoch >= recipe.epochs || (recipe.patience > 0 && stale >= recipe.patience) || is_reached
     }
 
     /// Trains the rest of an epoch; false if it was interrupted, with a checkpoint at that step.
@@ -220,8 +225,11 @@ impl<'a> Training<'a> {
         let begin = Instant::now();
         let earlier = self.place.seconds;
         let mut loss_sum = Tensor::<1>::from_floats([self.place.loss_sum], self.job.device);
-        let batches = training_batches(self.train.clone(), self.scaling.clone(), recipe, seed, epoch, self.place.step);
-        for batch in batches {
+        let (mut first_loss, mut interrupted) = (None, false);
+        let mut batches =
+            training_batches(self.train.clone(), self.scaling.clone(), recipe, seed, epoch, self.place.step)
+                .into_iter();
+        while let Some(batch) = timed(&mut self.place.input_seconds, || batches.next()) {
             let progress = Progress {
                 step: epoch * steps + self.place.step,
                 total_steps: recipe.epochs * steps,
@@ -230,32 +238,43 @@ impl<'a> Training<'a> {
             self.device.seed(seed.number(Purpose::Dropout, epoch, self.place.step));
             let targets = targets(&batch, self.input_shape(), &self.device);
             let images = images_of(batch, self.input_shape(), &self.device);
-            let loss = cross_entropy(self.model.forward(images), &targets, recipe.label_smoothing);
-            loss_sum = loss_sum + loss.clone().inner();
+            let loss = self.loss.mean(self.model.forward(images), &targets);
+            let value = loss.clone().inner();
+            if self.place.step == 0 && epoch == 0 {
+                first_loss = Some(value.clone());
+            }
+            loss_sum = loss_sum + value;
             let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
             let lr = recipe.optimizer.lr() * recipe.schedule.factor(progress);
             self.model = self.optimizer.step(self.model.clone(), gradients, lr);
             self.place.step += 1;
             if self.place.step < steps && observer.is_interrupted() {
-                // Waits for the device.
-                self.place.loss_sum = loss_sum.into_scalar();
-                self.place.seconds = earlier + begin.elapsed().as_secs_f64();
-                self.save()?;
-                return Ok(false);
+                interrupted = true;
+                break;
             }
         }
         // Waits for the device.
         self.place.loss_sum = loss_sum.into_scalar();
+        self.place.first_loss = self.place.first_loss.or(first_loss.map(Tensor::into_scalar));
         self.place.seconds = earlier + begin.elapsed().as_secs_f64();
-        Ok(true)
+        if interrupted {
+            self.save()?;
+        }
+        Ok(!interrupted)
     }
 
-    /// Evaluates, keeps what counts, writes the checkpoint; `None` if the training loss is no number.
+    /// Whether an epoch's mean loss says that training has failed.
+    fn has_diverged(&self, train_loss: f64) -> bool {
+        let limit = self.job.recipe.diverge_factor * self.place.first_loss.map_or(f64::INFINITY, f64::from);
+        !train_loss.is_finite() || (self.job.recipe.diverge_factor > 0.0 && train_loss > limit)
+    }
+
+    /// Evaluates, keeps what counts, writes the checkpoint; `None` if training has diverged.
     fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<Option<EpochReport>, FitError> {
         let Job { recipe, metric, .. } = *self.job;
         let steps = self.place.step;
         let train_loss = f64::from(self.place.loss_sum) / steps as f64;
-        if !train_loss.is_finite() {
+        if self.has_diverged(train_loss) {
             return Ok(None);
         }
         let model = self.model.valid();
@@ -264,30 +283,27 @@ impl<'a> Training<'a> {
             observer.evaluates();
         });
         let epoch = self.place.epoch + 1;
+        let images = steps as usize * recipe.batch_size.min(self.train.len());
         let last = Progress { step: epoch * steps - 1, total_steps: recipe.epochs * steps, steps_per_epoch: steps };
-        let report = EpochReport::new(
-            epoch,
-            [
-                ("train_loss", train_loss),
-                ("val_loss", evaluation.loss),
-                ("val_accuracy", evaluation.accuracy),
-                ("lr", recipe.optimizer.lr() * recipe.schedule.factor(last)),
-                ("train_seconds", self.place.seconds),
-                (
-                    "images_per_second",
-                    (steps as usize * recipe.batch_size.min(self.train.labels.len())) as f64 / self.place.seconds,
-                ),
-                ("peak_memory_bytes", memory::peak_bytes().map_or(f64::NAN, |bytes| bytes as f64)),
-            ],
-        );
+        let figures = [
+            ("train_loss", train_loss),
+            ("lr", recipe.optimizer.lr() * recipe.schedule.factor(last)),
+            ("train_seconds", self.place.seconds),
+            ("images_per_second", images as f64 / self.place.seconds),
+            ("input_wait_share", self.place.input_seconds / self.place.seconds),
+            ("peak_memory_bytes", memory::peak_bytes().map_or(f64::NAN, |bytes| bytes as f64)),
+        ];
+        let report = EpochReport::new(epoch, figures.into_iter().chain(evaluation.metrics()));
         let value = report.value(metric);
         if recipe.improves(metric, value, self.place.best.map(|(_, best)| best)) {
             self.place.best = Some((epoch, value));
             self.kept = weights::collect(&model);
+            self.save_evaluation(&report, evaluation)?;
         }
         self.place.history.push(report.clone());
         self.place.epoch = epoch;
-        (self.place.step, self.place.loss_sum, self.place.seconds) = (0, 0.0, 0.0);
+        (self.place.step, self.place.loss_sum) = (0, 0.0);
+        (self.place.seconds, self.place.input_seconds) = (0.0, 0.0);
         self.save()?;
         Ok(Some(report))
     }
@@ -304,6 +320,13 @@ impl<'a> Training<'a> {
         Ok(folder.save(&Checkpoint { place, model, optimizer, kept })?)
     }
 
+    /// What does not fit into a report of numbers, beside the checkpoint.
+    fn save_evaluation(&self, report: &EpochReport, evaluation: Evaluation) -> Result<(), FitError> {
+        let Some(folder) = &self.job.checkpoints else { return Ok(()) };
+        let file = EvaluationFile::new(report, &self.job.data.classes, evaluation);
+        Ok(folder.save_evaluation(&file)?)
+    }
+
     fn input_shape(&self) -> InputShape {
         input_shape(self.job.data)
     }
@@ -315,56 +338,12 @@ pub fn input_shape(data: &Dataset) -> InputShape {
     InputShape { channels, height, width, classes: data.classes.len() }
 }
 
-/// How well a model does on some images.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Evaluation {
-    /// Mean cross-entropy in nats.
-    pub loss: f64,
-    /// Share of images whose most likely class is the right one.
-    pub accuracy: f64,
-}
-
-/// Evaluates given weights on given images, prepared as the recipe does. Waits for the device.
-pub fn evaluate_weights(
-    recipe: &Recipe,
-    data: &Dataset,
-    weights: NamedTensors,
-    images: Arc<Images>,
-    device: &Device,
-) -> Result<Evaluation, FitError> {
-    let seed = TrialSeed { study: 0, trial: 0 };
-    let model = weights::restore(Model::new(&recipe.model, input_shape(data), seed, device), weights)?;
-    let scaling = Scaling::new(recipe.normalize, &data.train);
-    Ok(evaluate(&model, images, &scaling, input_shape(data), device, &mut || {}))
-}
-
-/// Gathers on the device and reads back once; calls `after_batch` after each batch.
-fn evaluate(
-    model: &Model,
-    images: Arc<Images>,
-    scaling: &Scaling,
-    shape: InputShape,
-    device: &Device,
-    after_batch: &mut dyn FnMut(),
-) -> Evaluation {
-    let count = images.labels.len() as f64;
-    let mut loss_sum = Tensor::<1>::zeros([1], device);
-    let mut correct = Tensor::<1, Int>::zeros([1], device);
-    for batch in plain_batches(images, scaling.clone(), EVALUATION_BATCH) {
-        let size = batch.count() as f64;
-        let labels = labels(&batch, device);
-        let scores = model.forward(images_of(batch, shape, device));
-        let targets = Targets::Classes(labels.clone());
-        loss_sum = loss_sum + cross_entropy(scores.clone(), &targets, 0.0).mul_scalar(size);
-        let hits = scores.argmax(1).squeeze_dim::<1>(1).equal(labels);
-        correct = correct + hits.int().sum();
-        after_batch();
-    }
-    // Waits for the device.
-    Evaluation {
-        loss: f64::from(loss_sum.into_scalar::<f32>()) / count,
-        accuracy: correct.into_scalar::<i64>() as f64 / count,
-    }
+/// Does something and adds the seconds that it takes.
+fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
+    let begin = Instant::now();
+    let result = work();
+    *seconds += begin.elapsed().as_secs_f64();
+    result
 }
 
 /// The images of a batch on the device, `[count, channels, height, width]`.

@@ -19,8 +19,8 @@ pub mod weights;
 
 pub use checkpoint::{Checkpoint, CheckpointFolder};
 pub use device::DeviceName;
-pub use fit::{Evaluation, FitError, Job, Next, Observer, Outcome, fit};
-pub use metric::Metric;
+pub use fit::{EvaluationFile, FitError, Job, Next, Observer, Outcome, fit};
+pub use metric::{Evaluation, Metric};
 pub use recipe::Recipe;
 pub use report::EpochReport;
 pub use seed::TrialSeed;

@@ -1,6 +1,7 @@
 //! A recipe: everything that decides how a trial trains. Each field can be fixed by a study or searched over.
 
 mod augment;
+mod loss;
 mod model;
 mod optimizer;
 mod rule;
@@ -12,12 +13,16 @@ use serde::{Deserialize, Serialize};
 use crate::metric::Metric;
 
 pub use augment::Augment;
+pub use loss::{
+    BinaryCrossEntropy, ClassWeights, CrossEntropy, EffectiveNumber, Focal, Inverse, LossSpec, Sampling, SigmoidFocal,
+    Unweighted,
+};
 pub use model::{Convnet, Mlp, ModelSpec, Resnet8, Resnet18, Resnet20, Stem};
 pub use optimizer::{Adamw, OptimizerSpec, Sgd};
 pub use rule::RecipeError;
 pub use schedule::{Constant, Cosine, OneCycle, ScheduleSpec};
 
-use rule::{Rule, not_negative, share};
+use rule::{Rule, at_least_one, not_negative, share};
 
 /// How to train an image classifier. Every field has a default, so that `{}` is a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,12 +42,25 @@ pub struct Recipe {
     pub augment: Augment,
     /// How bytes become the network's input.
     pub normalize: Normalize,
+    /// What training makes small.
+    pub loss: LossSpec,
+    /// How much an image of each class weighs in the loss.
+    pub class_weights: ClassWeights,
+    /// Which images make an epoch.
+    pub sampling: Sampling,
     /// Share of the target spread over all classes, in [0, 1) (Szegedy 2016, arXiv 1512.00567).
     pub label_smoothing: f64,
     /// Largest norm of all gradients together; 0 leaves them as they are (Pascanu 2013, arXiv 1211.5063).
     pub clip_norm: f64,
     /// Epochs without a better validation metric after which training ends; 0 never ends it early.
     pub patience: u64,
+    /// How many times the first step's loss an epoch's mean loss may be before the trial has failed; 0 asks only that it
+    /// is a number.
+    pub diverge_factor: f64,
+    /// Value of the study's metric at which training ends, its aim being reached; none unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "f64")]
+    pub target: Option<f64>,
     /// Which epoch's weights and metric are the trial's.
     pub keep: Keep,
 }
@@ -57,9 +75,14 @@ impl Default for Recipe {
             schedule: ScheduleSpec::Cosine(Cosine::default()),
             augment: Augment::default(),
             normalize: Normalize::Data,
+            loss: LossSpec::CrossEntropy(CrossEntropy {}),
+            class_weights: ClassWeights::None(Unweighted {}),
+            sampling: Sampling::Shuffled,
             label_smoothing: 0.0,
             clip_norm: 0.0,
             patience: 0,
+            diverge_factor: 0.0,
+            target: None,
             keep: Keep::Best,
         }
     }
@@ -96,8 +119,12 @@ impl Recipe {
             ("epochs", "at least 1", self.epochs as f64, |x| x >= 1.0),
             ("batch_size", "at least 1", self.batch_size as f64, |x| x >= 1.0),
             ("label_smoothing", "in [0, 1)", self.label_smoothing, share),
+            ("diverge_factor", "0 (off) or at least 1", self.diverge_factor, |x| x == 0.0 || at_least_one(x)),
+            ("target", "a number", self.target.unwrap_or(0.0), f64::is_finite),
             ("clip_norm", "0 (off) or more", self.clip_norm, not_negative),
         ];
+        self.loss.rules(&mut rules);
+        self.class_weights.rules(&mut rules);
         self.model.rules(&mut rules);
         self.optimizer.rules(&mut rules);
         self.schedule.rules(&mut rules);
@@ -106,6 +133,11 @@ impl Recipe {
             Some((field, rule, value, _)) => Err(RecipeError { field, rule, value }),
             None => Ok(()),
         }
+    }
+
+    /// Whether a trial's value so far is all that was asked for.
+    pub fn is_reached(&self, metric: Metric, value: f64) -> bool {
+        self.target.is_some_and(|target| metric.reaches(value, target))
     }
 
     /// Whether a trial's value is its best epoch's, in the metric's direction.
@@ -140,6 +172,9 @@ mod tests {
             "optimizer = { kind = 'sgd', momentum = -0.1 }",
             Err("`optimizer.momentum` must be in [0, 1), but is -0.1"),
         );
+        check("diverge_factor = 0.5", Err("`diverge_factor` must be 0 (off) or at least 1, but is 0.5"));
+        check("target = inf", Err("`target` must be a number, but is inf"));
+        check("loss = { kind = 'focal', gamma = -1 }", Err("`loss.gamma` must be 0 or more, but is -1"));
         check("schedule = { kind = 'one_cycle', peak_at = 1 }", Err("`schedule.peak_at` must be in (0, 1), but is 1"));
         check("optimizer = { kind = 'adamw', lr = nan }", Err("`optimizer.lr` must be 0 or more, but is NaN"));
     }

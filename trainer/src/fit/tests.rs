@@ -18,9 +18,23 @@ fn images(count: usize, index: u64) -> Arc<Images> {
 }
 
 fn data() -> Dataset {
+    data_of(images(96, 0))
+}
+
+/// A third of the images are of the second class.
+fn skewed_data() -> Dataset {
+    let mut train = Arc::unwrap_or_clone(images(128, 0));
+    // Every fourth image is of the second class and goes: pairs of pairs, 64 bytes an image.
+    let kept = |place: &usize| place % 4 != 3;
+    train.pixels = (0..128).filter(kept).flat_map(|place| train.pixels[place * 64..][..64].to_vec()).collect();
+    train.labels = (0..128).filter(kept).map(|place| train.labels[place]).collect();
+    data_of(Arc::new(train))
+}
+
+fn data_of(train: Arc<Images>) -> Dataset {
     Dataset {
         classes: vec!["left".into(), "right".into()],
-        train: images(96, 0),
+        train,
         validation: images(40, 1),
         has_test: false,
         notices: Vec::new(),
@@ -59,12 +73,22 @@ impl Observer for Script {
 static TURN: Mutex<()> = Mutex::new(());
 
 fn run(recipe: &Recipe, folder: Option<&CheckpointFolder>, reported: u64, script: &mut Script) -> Outcome {
+    run_on(&data(), recipe, folder, reported, script)
+}
+
+fn run_on(
+    data: &Dataset,
+    recipe: &Recipe,
+    folder: Option<&CheckpointFolder>,
+    reported: u64,
+    script: &mut Script,
+) -> Outcome {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let (device, data) = (Device::flex(), data());
+    let device = Device::flex();
     let seed = TrialSeed { study: 7, trial: 3 };
     let checkpoints = folder.cloned();
     let metric = Metric::ValAccuracy;
-    let job = Job { recipe, data: &data, seed, metric, device: &device, checkpoints, reported };
+    let job = Job { recipe, data, seed, metric, device: &device, checkpoints, reported };
     fit(&job, script).unwrap()
 }
 
@@ -166,7 +190,7 @@ fn learned_with(changes: &str) -> Vec<Vec<f64>> {
     recipe.extend(toml::from_str::<toml::Table>(changes).unwrap());
     let recipe: Recipe = recipe.try_into().unwrap();
     let mut script = Script::default();
-    run(&recipe, None, 0, &mut script);
+    run_on(&skewed_data(), &recipe, None, 0, &mut script);
     learned(&script.reports)
 }
 
@@ -177,12 +201,30 @@ fn every_field_of_the_recipe_has_an_effect() {
     let mlp = "model = { kind = 'mlp', width = 8, depth = 1 }";
     let convnet = "model = { kind = 'convnet', width = 4 }";
     let mixed = "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 1.0 }";
+    let effective = "class_weights = { kind = 'effective_number' }";
+    let bce = "loss = { kind = 'binary_cross_entropy' }";
+    let smooth_bce = "label_smoothing = 0.1\nloss = { kind = 'binary_cross_entropy' }";
+    let rounded_bce = "label_smoothing = 0.1\nloss = { kind = 'binary_cross_entropy', target_threshold = 0.2 }";
+    let sigmoid_focal = "loss = { kind = 'sigmoid_focal' }";
     let one_cycle = "schedule = { kind = 'one_cycle' }";
     let changes = [
         ("", "epochs = 3"),
         ("", "batch_size = 32"),
         ("", "label_smoothing = 0.1"),
         ("", "clip_norm = 0.01"),
+        ("", "sampling = 'balanced'"),
+        ("", "class_weights = { kind = 'inverse' }"),
+        ("", effective),
+        (effective, "class_weights = { kind = 'effective_number', beta = 0.9 }"),
+        ("", "loss = { kind = 'focal' }"),
+        ("loss = { kind = 'focal' }", "loss = { kind = 'focal', gamma = 1.0 }"),
+        ("", bce),
+        (smooth_bce, rounded_bce),
+        (bce, "loss = { kind = 'binary_cross_entropy', sum_classes = true }"),
+        ("", sigmoid_focal),
+        (sigmoid_focal, "loss = { kind = 'sigmoid_focal', gamma = 1.0 }"),
+        (sigmoid_focal, "loss = { kind = 'sigmoid_focal', alpha = 0.5 }"),
+        ("", "target = 0.1"),
         ("", "normalize = 'unit'"),
         ("normalize = 'imagenet'", "normalize = 'unit'"),
         ("", "augment = { flip = 1.0, crop_padding = 0 }"),
@@ -233,6 +275,32 @@ fn a_diverged_training_says_so() {
 }
 
 #[test]
+fn a_loss_far_above_the_first_is_a_divergence_where_that_is_asked_for() {
+    let outcome = |diverge_factor: f64| {
+        let [mut recipe, ..] = recipes();
+        recipe.optimizer = OptimizerSpec::Sgd(Sgd { lr: 30.0, momentum: 0.0, weight_decay: 0.0, ..Default::default() });
+        recipe.diverge_factor = diverge_factor;
+        run(&recipe, None, 0, &mut Script::default())
+    };
+    assert!(matches!(outcome(0.0), Outcome::Completed { .. }));
+    assert!(matches!(outcome(1e6), Outcome::Completed { .. }));
+    assert_eq!(outcome(2.0), Outcome::Diverged { epoch: 1 });
+}
+
+#[test]
+fn a_target_that_is_reached_ends_the_training() {
+    for keep in [Keep::Best, Keep::Last] {
+        let [mut recipe, ..] = recipes();
+        (recipe.target, recipe.epochs, recipe.keep) = (Some(0.9), 50, keep);
+        let mut script = Script::default();
+        let Outcome::Completed { value, epoch } = run(&recipe, None, 0, &mut script) else { panic!("it completes") };
+        assert!(value >= 0.9 && epoch < 50);
+        assert_eq!(script.reports.len() as u64, epoch);
+        assert!(script.reports[..epoch as usize - 1].iter().all(|report| report.value(Metric::ValAccuracy) < 0.9));
+    }
+}
+
+#[test]
 fn a_checkpoint_of_another_recipe_is_refused() {
     let [recipe, other, _] = recipes();
     let temporary = tempfile::tempdir().unwrap();
@@ -249,4 +317,29 @@ fn a_checkpoint_of_another_recipe_is_refused() {
         reported: 0,
     };
     assert!(matches!(fit(&job, &mut Script::default()), Err(FitError::Foreign { what: "recipe", .. })));
+}
+
+#[test]
+fn the_evaluation_of_the_epoch_that_counts_lies_beside_its_checkpoint() {
+    let [recipe, ..] = recipes();
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::new(temporary.path());
+    let mut script = Script::default();
+    let Outcome::Completed { value, epoch } = run(&recipe, Some(&folder), 0, &mut script) else {
+        panic!("it completes")
+    };
+    let file: EvaluationFile = serde_json::from_slice(&std::fs::read(folder.evaluation()).unwrap()).unwrap();
+    assert_eq!((file.epoch, file.classes.as_slice()), (epoch, ["left".to_owned(), "right".to_owned()].as_slice()));
+    assert_eq!(file.metrics, script.reports[epoch as usize - 1].metrics);
+    assert_eq!((file.confusion.accuracy(), file.recalls.len()), (value, 2));
+}
+
+#[test]
+fn the_time_spent_waiting_for_images_is_a_share_of_the_epoch() {
+    let [recipe, ..] = recipes();
+    let mut script = Script::default();
+    run(&recipe, None, 0, &mut script);
+    for report in script.reports {
+        assert!((0.0..=1.0).contains(&report.metrics["input_wait_share"]), "{report:?}");
+    }
 }
