@@ -92,7 +92,7 @@ fn study_file(path: &str, description: &Description, has_gpu: bool) -> String {
     format!(
         r#"[study]
 name = "{name}"
-metric = "val_accuracy"          # or val_loss
+metric = "val_accuracy"          # or val_loss, val_macro_f1, …
 seed = 1
 
 [data]

@@ -63,7 +63,11 @@ impl<'a> Night<'a> {
             id: row.id,
             work,
             slots: self.slots.clone(),
-            options: Options { deadline, ..Options::default() },
+            options: Options {
+                deadline,
+                trial_limit: plan.trial_limit_seconds.map(Duration::from_secs),
+                ..Options::default()
+            },
         };
         let mut show = |event: &Event| progress.show(event);
         let summary = controller::run(session, &mut Local::new(), &mut self.orders, &mut show).await;

@@ -20,6 +20,9 @@ pub struct Plan {
     pub seed: u64,
     /// Trials to start; without it, a time limit ends the study.
     pub trials: Option<u64>,
+    /// Longest that a trial may train without a break; one that takes longer has failed.
+    #[serde(default)]
+    pub trial_limit_seconds: Option<u64>,
     /// What to train on.
     pub data: DataSpec,
     /// Where relative paths of the data start.

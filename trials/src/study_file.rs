@@ -46,6 +46,8 @@ struct StudyTable {
     seed: u64,
     /// Trials to start; without it, a time limit ends the study.
     trials: Option<u64>,
+    /// Longest that a trial may train without a break.
+    trial_limit_seconds: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +89,10 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
     }
     let file: StudyFile = toml::from_str(text).map_err(|error| Mistake::from_toml(&error))?;
     check_name(&file.study.name, table("study").and_then(|study| study.get("name")).and_then(|item| item.span()))?;
+    if file.study.trial_limit_seconds == Some(0) {
+        let key = span_of(table("study"), "trial_limit_seconds");
+        return Err(Mistake::new(key, "`trial_limit_seconds` must be at least 1, but is 0".to_owned()));
+    }
     file.recipe.check().map_err(|error| Mistake::new(span_of(table("recipe"), error.field), error.to_string()))?;
     let recipe = serde_json::to_value(&file.recipe).expect("a recipe is JSON");
     let space = table("space").map_or(Ok(SearchSpace::default()), |space| space_table::read_space(space, &recipe))?;
@@ -108,6 +114,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         metric: file.study.metric,
         seed: file.study.seed,
         trials: file.study.trials,
+        trial_limit_seconds: file.study.trial_limit_seconds,
         data: file.data,
         folder,
         recipe: file.recipe,
@@ -290,6 +297,14 @@ mod tests {
             ["batch_size", "optimizer", "optimizer.sgd.lr"]
         );
         assert!(point("[space]\nbatch_size = [64, 256]\n").is_none());
+    }
+
+    #[test]
+    fn a_limit_of_a_trials_time_is_a_number_of_seconds() {
+        let limited =
+            |seconds| parse(&HEAD.replace("[data]", &format!("trial_limit_seconds = {seconds}\n[data]")), ".".into());
+        assert_eq!(limited(90).unwrap().trial_limit_seconds, Some(90));
+        assert_eq!(limited(0).unwrap_err().message, "`trial_limit_seconds` must be at least 1, but is 0");
     }
 
     #[test]

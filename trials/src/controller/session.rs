@@ -62,7 +62,7 @@ pub fn trial_folder(study: &Path, trial: TrialNumber) -> PathBuf {
 pub struct Options {
     /// When trials are interrupted and the study is put down.
     pub deadline: Option<Instant>,
-    /// Longest that one attempt may train.
+    /// Longest that one attempt may train; `trial_limit_seconds` of a study file.
     pub trial_limit: Option<Duration>,
     /// A worker that says nothing for so long is killed.
     pub silence: Duration,
