@@ -277,8 +277,10 @@ fn a_diverged_training_says_so() {
 #[test]
 fn a_loss_far_above_the_first_is_a_divergence_where_that_is_asked_for() {
     let outcome = |diverge_factor: f64| {
-        let [mut recipe, ..] = recipes();
-        recipe.optimizer = OptimizerSpec::Sgd(Sgd { lr: 30.0, momentum: 0.0, weight_decay: 0.0, ..Default::default() });
+        // Linear, so that scores grow far but never without bound.
+        let model = ModelSpec::Mlp(recipe::Mlp { depth: 0, ..Default::default() });
+        let sgd = Sgd { lr: 30.0, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        let mut recipe = recipe(model, OptimizerSpec::Sgd(sgd));
         recipe.diverge_factor = diverge_factor;
         run(&recipe, None, 0, &mut Script::default())
     };

@@ -4,7 +4,7 @@ python3 -m venv venv && venv/bin/pip install torch==2.9.0 torchvision timm numpy
 
 Six images of four classes; "shares" are targets as Mixup makes them. `counts` are the images of each class in training,
 from which weights follow: sklearn's "balanced", or those of the published code of arXiv 1901.05555, which weighs each
-image by its class and takes the mean. No library has the softmax's focal loss, so it is written out here.
+image by its class and takes the mean. In 64-bit floats. No library has the softmax's focal loss, so it is written out here.
 """
 
 import json
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from timm.loss import BinaryCrossEntropy
 from torchvision.ops import sigmoid_focal_loss
 
+torch.set_default_dtype(torch.float64)
 torch.manual_seed(1)
 CLASSES = 4
 SCORES = (torch.randn(6, CLASSES) * 2).round(decimals=3)
@@ -26,9 +27,9 @@ COUNTS = [50, 20, 5, 25]
 def weights(spec):
     counts = np.array(COUNTS, dtype=float)
     if spec["kind"] == "inverse":
-        return torch.tensor(counts.sum() / (CLASSES * counts), dtype=torch.float32)
+        return torch.tensor(counts.sum() / (CLASSES * counts))
     each = (1 - spec["beta"]) / (1 - spec["beta"] ** counts)
-    return torch.tensor(each / each.sum() * CLASSES, dtype=torch.float32)
+    return torch.tensor(each / each.sum() * CLASSES)
 
 
 def smooth(shares, smoothing):
@@ -37,7 +38,7 @@ def smooth(shares, smoothing):
 
 def loss_of(scores, spec, smoothing, class_weights, mixed):
     w = None if class_weights["kind"] == "none" else weights(class_weights)
-    whole = SHARES if mixed else F.one_hot(LABELS, CLASSES).float()
+    whole = SHARES if mixed else F.one_hot(LABELS, CLASSES).double()
     image = torch.ones(len(LABELS)) if w is None else (whole * w).sum(1)
     kind = spec["kind"]
     if kind == "cross_entropy":
