@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn rare_classes_weigh_more() {
         // sklearn.utils.class_weight.compute_class_weight("balanced") of these counts.
-        check(ClassWeights::Inverse(Inverse {}), &[60, 30, 10], &[0.555_555_6, 1.111_111_1, 3.333_333_3]);
+        check(ClassWeights::Inverse(Inverse {}), &[60, 30, 10], &[0.555_555_6, 1.111_111_1, 3.333_333]);
         // The paper's published code with these counts.
         let number = |beta| ClassWeights::EffectiveNumber(EffectiveNumber { beta });
         check(number(0.99), &[60, 30, 10], &[0.401_301_95, 0.698_145_16, 1.900_552_9]);
