@@ -32,21 +32,21 @@ mod tests {
     fn check(spec: ClassWeights, counts: &[usize], expected: &[f32]) {
         let labels: Vec<u32> = (0..).zip(counts).flat_map(|(class, count)| vec![class; *count]).collect();
         let found = class_weights(&spec, &labels, counts.len()).unwrap();
-        assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6), "{found:?}");
+        assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 2e-6), "{found:?}");
     }
 
     #[test]
     fn rare_classes_weigh_more() {
         // sklearn.utils.class_weight.compute_class_weight("balanced") of these counts.
-        check(ClassWeights::Inverse(Inverse {}), &[60, 30, 10], &[0.555_555_6, 1.111_111_1, 3.333_333]);
+        check(ClassWeights::Inverse(Inverse {}), &[60, 30, 10], &[0.555_556, 1.111_111, 3.333_333]);
         // The paper's published code with these counts.
         let number = |beta| ClassWeights::EffectiveNumber(EffectiveNumber { beta });
-        check(number(0.99), &[60, 30, 10], &[0.401_301_95, 0.698_145_16, 1.900_552_9]);
+        check(number(0.99), &[60, 30, 10], &[0.401_302, 0.698_145, 1.900_553]);
         check(number(0.0), &[60, 30, 10], &[1.0, 1.0, 1.0]);
     }
 
     #[test]
     fn a_class_without_images_weighs_nothing() {
-        check(ClassWeights::Inverse(Inverse {}), &[5, 0, 5], &[0.666_666_7, 0.0, 0.666_666_7]);
+        check(ClassWeights::Inverse(Inverse {}), &[5, 0, 5], &[0.666_667, 0.0, 0.666_667]);
     }
 }
