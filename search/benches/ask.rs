@@ -77,5 +77,7 @@ fn config(sampler: SamplerKind) -> StudyConfig {
         max_trials: None,
         max_step: None,
         workers: 1,
+        objectives: Vec::new(),
+        cost: None,
     }
 }

@@ -142,6 +142,8 @@ fn begin(init: Init) -> Result<Study, LineError> {
         max_trials: None,
         max_step: init.max_step,
         workers: init.workers,
+        objectives: Vec::new(),
+        cost: None,
     };
     Study::new(config).map_err(|error| LineError::Config { error })
 }

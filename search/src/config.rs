@@ -30,6 +30,22 @@ pub struct StudyConfig {
     /// How many trials run at once; a hint.
     #[serde(default = "one")]
     pub workers: usize,
+    /// What counts besides the metric. With any, the best trials are a front: [`crate::Study::front`].
+    #[serde(default)]
+    pub objectives: Vec<Objective>,
+    /// Name of the reported metric that says what an epoch cost, in seconds; costs are not looked at, if `None`.
+    #[serde(default)]
+    pub cost: Option<String>,
+}
+
+/// One more thing that a study wants, besides its metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objective {
+    /// Name among the metrics that a trial reports; the last report counts.
+    pub metric: String,
+    /// Which way it improves.
+    pub direction: Direction,
 }
 
 fn one() -> usize {

@@ -75,6 +75,11 @@ impl Domain {
         }
     }
 
+    /// Whether no choice decides over the axis.
+    pub(crate) fn is_always_active(&self, axis: usize) -> bool {
+        self.parents[axis].is_none()
+    }
+
     /// Builds a point by giving each active axis, in order, the coordinate that `draw` says.
     pub(crate) fn build(&self, mut draw: impl FnMut(usize, &Axis) -> f64) -> Point {
         let mut point = Vec::with_capacity(self.len());

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::domain::Point;
 use crate::trial::Loss;
@@ -25,6 +26,16 @@ pub(crate) struct Observation {
     pub(crate) result: Option<(Stage, Loss)>,
     /// A worker has it: its result so far will soon be another.
     pub(crate) running: bool,
+    /// Losses of the objectives besides the metric, once it is complete.
+    pub(crate) others: Vec<Loss>,
+}
+
+impl Observation {
+    /// The losses of all objectives; infinite where nothing is known.
+    pub(crate) fn losses(&self) -> Vec<f64> {
+        let first = self.result.map_or(Loss::DIVERGED, |(_, loss)| loss);
+        [first].iter().chain(&self.others).map(|loss| loss.get()).collect()
+    }
 }
 
 type Rank = (Reverse<Stage>, Loss, usize);
@@ -33,28 +44,51 @@ type Rank = (Reverse<Stage>, Loss, usize);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     observations: Vec<Observation>,
-    ranked: BTreeSet<Rank>,
+    /// Sorted. A vector, though each insertion moves what follows: samplers look at single ranks of it far more often.
+    ranked: Vec<Rank>,
     without_result: BTreeSet<usize>,
-    tried: HashSet<Vec<u64>>,
+    failed: Vec<usize>,
+    /// Hashes of all points.
+    tried: HashSet<u64>,
 }
 
 impl History {
     /// Adds a point of which nothing is known yet, and says its place.
     pub(crate) fn add(&mut self, point: Point) -> usize {
         let at = self.observations.len();
-        self.tried.insert(bits(&point));
-        self.observations.push(Observation { point, result: None, running: false });
+        self.tried.insert(hash(&point));
+        self.observations.push(Observation { point, result: None, running: false, others: Vec::new() });
         self.without_result.insert(at);
         at
     }
 
     pub(crate) fn set_result(&mut self, at: usize, stage: Stage, loss: Loss) {
-        if let Some((stage, loss)) = self.observations[at].result {
-            self.ranked.remove(&(Reverse(stage), loss, at));
+        if let Some((stage, loss)) = self.observations[at].result
+            && let Ok(rank) = self.ranked.binary_search(&(Reverse(stage), loss, at))
+        {
+            self.ranked.remove(rank);
         }
         self.without_result.remove(&at);
         self.observations[at].result = Some((stage, loss));
-        self.ranked.insert((Reverse(stage), loss, at));
+        let rank = (Reverse(stage), loss, at);
+        let place = self.ranked.partition_point(|other| *other < rank);
+        self.ranked.insert(place, rank);
+        if stage == Stage::Failed {
+            self.failed.push(at);
+        }
+    }
+
+    pub(crate) fn set_others(&mut self, at: usize, others: Vec<Loss>) {
+        self.observations[at].others = others;
+    }
+
+    pub(crate) fn get(&self, at: usize) -> &Observation {
+        &self.observations[at]
+    }
+
+    /// Those that failed for a reason that lies in their point, the latest last.
+    pub(crate) fn failed(&self) -> impl DoubleEndedIterator<Item = &Observation> + ExactSizeIterator {
+        self.failed.iter().map(|at| &self.observations[*at])
     }
 
     pub(crate) fn set_running(&mut self, at: usize, running: bool) {
@@ -77,7 +111,7 @@ impl History {
     }
 
     /// Those with a result: later stages first, and the better first within a stage.
-    pub(crate) fn ranked(&self) -> impl Iterator<Item = &Observation> {
+    pub(crate) fn ranked(&self) -> impl ExactSizeIterator<Item = &Observation> {
         self.ranked.iter().map(|(_, _, at)| &self.observations[*at])
     }
 
@@ -88,11 +122,15 @@ impl History {
 
     /// Whether exactly this point was tried before.
     pub(crate) fn was_tried(&self, point: &[f64]) -> bool {
-        self.tried.contains(&bits(point))
+        self.tried.contains(&hash(point))
     }
 }
 
-fn bits(point: &[f64]) -> Vec<u64> {
-    // One NaN for all: an inactive parameter is inactive however it came to be.
-    point.iter().map(|at| if at.is_nan() { u64::MAX } else { at.to_bits() }).collect()
+fn hash(point: &[f64]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for at in point {
+        // One NaN for all: an inactive parameter is inactive however it came to be.
+        if at.is_nan() { u64::MAX } else { at.to_bits() }.hash(&mut hasher);
+    }
+    hasher.finish()
 }

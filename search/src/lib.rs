@@ -4,6 +4,7 @@ pub mod ask_tell;
 pub mod config;
 mod domain;
 pub mod event;
+pub mod front;
 mod history;
 pub mod importance;
 pub mod params;
@@ -17,7 +18,7 @@ pub mod study;
 pub mod trial;
 
 pub use ask_tell::{Answer, AskTell};
-pub use config::{ConfigError, StudyConfig};
+pub use config::{ConfigError, Objective, StudyConfig};
 pub use event::{Event, FailureCause, PauseReason, Suggestion, Verdict};
 pub use importance::Importance;
 pub use params::{ParamValue, Params};

@@ -1,8 +1,12 @@
 //! How new points are chosen: the trait, and the list of all samplers.
 
 mod auto;
+mod cma_es;
+mod feasible;
 mod gp;
 mod grid;
+mod nsga2;
+mod parzen;
 mod race;
 mod random;
 mod sobol;
@@ -42,10 +46,16 @@ pub(crate) struct Choice {
     pub(crate) why: String,
 }
 
-/// A way to choose points. A pure function of the view and the stream, so that a log can be replayed.
+/// A way to choose points. A pure function of what it was told, the view and the stream, so that a log can be replayed.
 pub(crate) trait Sampler {
     /// The next point; `None` if there are no more.
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice>;
+
+    /// The view's trial begins, with the point at that place of the history.
+    fn started(&mut self, _view: &View, _at: usize) {}
+
+    /// The last result is known of the point at that place.
+    fn learned(&mut self, _view: &View, _at: usize) {}
 }
 
 /// The samplers by the names that users write.
@@ -62,6 +72,10 @@ pub enum SamplerKind {
     Grid,
     /// Bayesian optimization with a Gaussian process.
     Gp,
+    /// A normal distribution that adapts its covariance.
+    CmaEs,
+    /// A genetic algorithm for several objectives.
+    Nsga2,
     /// Chooses by the space and by how much is known.
     Auto,
     /// Trains candidates again until the best is clear. For the space of [`crate::race::space`] alone, so that it is
@@ -69,10 +83,12 @@ pub enum SamplerKind {
     Race,
 }
 
-const NAMES: [(&str, SamplerKind); 6] = [
+const NAMES: [(&str, SamplerKind); 8] = [
     ("auto", SamplerKind::Auto),
+    ("cma_es", SamplerKind::CmaEs),
     ("gp", SamplerKind::Gp),
     ("grid", SamplerKind::Grid),
+    ("nsga2", SamplerKind::Nsga2),
     ("random", SamplerKind::Random),
     ("sobol", SamplerKind::Sobol),
     ("tpe", SamplerKind::Tpe),
@@ -110,10 +126,12 @@ impl SamplerKind {
         }
     }
 
-    pub(crate) fn sampler(self) -> Box<dyn Sampler + Send + Sync> {
+    pub(crate) fn sampler(self, config: &StudyConfig) -> Box<dyn Sampler + Send + Sync> {
         match self {
             Self::Random => Box::new(random::Random),
             Self::Sobol => Box::new(sobol::Sobol),
+            Self::CmaEs => Box::new(cma_es::CmaEs::new(config)),
+            Self::Nsga2 => Box::new(nsga2::Nsga2::new(config)),
             Self::Gp => Box::new(gp::Gp),
             Self::Grid => Box::new(grid::Grid),
             Self::Tpe => Box::new(tpe::Tpe),

@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     Bracket = 2,
     /// Points against which the forecasts of paused trials are held.
     Forecast = 3,
+    /// Where a sampler begins anew.
+    Restart = 4,
 }
 
 /// The stream of a trial: a pure function of the study's seed, the trial's number and the purpose.

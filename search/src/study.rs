@@ -6,9 +6,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 use thiserror::Error;
 
-use crate::config::{ConfigError, StudyConfig};
+use crate::config::{ConfigError, Objective, StudyConfig};
 use crate::domain::Domain;
 use crate::event::{Event, FailureCause, PauseReason, Suggestion, Verdict};
+use crate::front;
 use crate::history::{History, Stage};
 use crate::params::Params;
 use crate::pruner::{self, Pruner};
@@ -95,7 +96,7 @@ impl Study {
         config.validate()?;
         Ok(Self {
             domain: Domain::new(&config.space),
-            sampler: config.sampler.sampler(),
+            sampler: config.sampler.sampler(&config),
             pruner: config.pruner.pruner(&config),
             config,
             trials: Vec::new(),
@@ -170,6 +171,15 @@ impl Study {
         complete.min_by_key(|trial| trial.value.map_or(Loss::DIVERGED, |value| Loss::of(value, self.config.direction)))
     }
 
+    /// The complete trials that no other dominates, if all objectives count: each is the best compromise of its kind.
+    pub fn front(&self) -> Vec<&Trial> {
+        let is_complete = |trial: &&Trial| trial.state == TrialState::Complete;
+        let complete: Vec<&Trial> = self.trials.iter().filter(is_complete).collect();
+        let losses: Vec<Vec<f64>> =
+            complete.iter().map(|trial| self.history.get(self.place(trial.number)).losses()).collect();
+        front::front(&losses).into_iter().map(|at| complete[at]).collect()
+    }
+
     /// Takes the event in, if it can have happened; else nothing changes.
     pub fn tell(&mut self, event: &Event) -> Result<(), TellError> {
         match event {
@@ -218,7 +228,10 @@ impl Study {
                 record.value = Some(*value);
                 self.finish(*trial, TrialState::Complete);
                 let loss = Loss::of(*value, self.config.direction);
+                let others = self.other_losses(*trial);
                 self.history.set_result(self.place(*trial), Stage::Complete, loss);
+                self.history.set_others(self.place(*trial), others);
+                self.learned(self.place(*trial));
                 Ok(())
             }
             Event::Pruned { trial, attempt } => {
@@ -235,6 +248,8 @@ impl Study {
                     self.finish(*trial, TrialState::Failed);
                     // All but a lost worker is a matter of the point, to be avoided.
                     self.history.set_result(self.place(*trial), Stage::Failed, Loss::DIVERGED);
+                    self.history.set_others(self.place(*trial), vec![Loss::DIVERGED; self.config.objectives.len()]);
+                    self.learned(self.place(*trial));
                 }
                 Ok(())
             }
@@ -248,7 +263,9 @@ impl Study {
         }
         let place = self.history.add(self.domain.encode(params));
         self.history.set_result(place, Stage::Complete, Loss::of(value, self.config.direction));
+        self.history.set_others(place, vec![Loss::DIVERGED; self.config.objectives.len()]);
         self.history.close(place);
+        self.learned(place);
         Ok(())
     }
 
@@ -264,6 +281,9 @@ impl Study {
         self.places.push(self.history.add(self.domain.encode(params)));
         self.trials.push(Trial::new(trial, params.clone(), why.to_owned()));
         self.set_running(trial, true);
+        let place = self.place(trial);
+        let Self { domain, history, trials, config, sampler, .. } = self;
+        sampler.started(&sampler::View { domain, history, trial, config, trials }, place);
         Ok(())
     }
 
@@ -286,6 +306,22 @@ impl Study {
             self.pruner.resumed(trial);
         }
         Ok(())
+    }
+
+    /// The sampler is told that the last result of a point is known.
+    fn learned(&mut self, place: usize) {
+        let trial = self.next_trial();
+        let Self { domain, history, trials, config, sampler, .. } = self;
+        sampler.learned(&sampler::View { domain, history, trial, config, trials }, place);
+    }
+
+    /// Losses of the objectives besides the metric, as the trial last measured them.
+    fn other_losses(&self, trial: TrialNumber) -> Vec<Loss> {
+        let metrics = &self.trials[trial.0 as usize].metrics;
+        let loss = |objective: &Objective| {
+            metrics.get(&objective.metric).map_or(Loss::DIVERGED, |value| Loss::of(*value, objective.direction))
+        };
+        self.config.objectives.iter().map(loss).collect()
     }
 
     fn learn_report(&mut self, trial: TrialNumber, step: u64, value: Option<f64>) {

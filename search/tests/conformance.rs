@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use nightsweep_search::{
-    Attempt, Condition, Direction, Distribution, Event, FailureCause, ParamValue, Parameter, Params, PauseReason,
-    PrunerKind, SamplerKind, Scale, SearchSpace, Study, StudyConfig, Suggestion, TrialNumber, TrialState, Verdict,
+    Attempt, Condition, Direction, Distribution, Event, FailureCause, Objective as Wanted, ParamValue, Parameter,
+    Params, PauseReason, PrunerKind, SamplerKind, Scale, SearchSpace, Study, StudyConfig, Suggestion, TrialNumber,
+    TrialState, Verdict,
 };
 
 fn float(name: &str, low: f64, high: f64, scale: Scale) -> Parameter {
@@ -54,7 +55,18 @@ fn bowl(dimensions: usize) -> SearchSpace {
 
 fn config(space: SearchSpace, sampler: SamplerKind, seed: u64) -> StudyConfig {
     let (direction, pruner) = (Direction::Minimize, PrunerKind::None);
-    StudyConfig { space, direction, seed, sampler, pruner, max_trials: None, max_step: None, workers: 1 }
+    StudyConfig {
+        space,
+        direction,
+        seed,
+        sampler,
+        pruner,
+        max_trials: None,
+        max_step: None,
+        workers: 1,
+        objectives: vec![],
+        cost: None,
+    }
 }
 
 fn samplers(space: &SearchSpace) -> impl Iterator<Item = SamplerKind> {
@@ -149,14 +161,113 @@ fn every_sampler_repeats_under_its_seed_and_under_replay() {
 
 #[test]
 fn every_sampler_that_learns_beats_random_on_a_bowl() {
-    let best = |sampler, seed| {
+    let best = |sampler, seed, trials| {
         let mut study = Study::new(config(bowl(4), sampler, seed)).unwrap();
-        run(&mut study, sum_of_squares, 60);
+        run(&mut study, sum_of_squares, trials);
         study.best().unwrap().value.unwrap()
     };
-    for sampler in [SamplerKind::Tpe, SamplerKind::Gp, SamplerKind::Auto] {
-        let wins = (0..10).filter(|seed| best(sampler, *seed) < 0.5 * best(SamplerKind::Random, *seed)).count();
+    // A genetic algorithm has to have some generations.
+    for (sampler, trials) in [
+        (SamplerKind::Tpe, 60),
+        (SamplerKind::Gp, 60),
+        (SamplerKind::Auto, 60),
+        (SamplerKind::CmaEs, 60),
+        (SamplerKind::Nsga2, 400),
+    ] {
+        let random = |seed| best(SamplerKind::Random, seed, trials);
+        let wins = (0..10).filter(|seed| best(sampler, *seed, trials) < 0.5 * random(*seed)).count();
         assert!(wins >= 8, "{sampler} halved random's best in {wins} of 10");
+    }
+}
+
+#[test]
+fn cma_es_finds_the_bottom_of_a_turned_valley() {
+    let valley: Objective = |_, params| {
+        let x: Vec<f64> = params.iter().filter_map(|(_, value)| value.as_f64()).collect();
+        Some((x[0] + x[1] - 0.4).powi(2) * 100.0 + (x[0] - x[1]).powi(2) + (x[2] - 0.1).powi(2) * 10.0)
+    };
+    let mut study = Study::new(config(bowl(3), SamplerKind::CmaEs, 1)).unwrap();
+    run(&mut study, valley, 500);
+    let best = study.best().unwrap();
+    let expected = [0.2, 0.2, 0.1];
+    for ((_, value), expected) in best.params.iter().zip(expected) {
+        assert!((value.as_f64().unwrap() - expected).abs() < 1e-4, "{:?}", best.params);
+    }
+}
+
+#[test]
+fn cma_es_keeps_its_integers_moving_to_the_end() {
+    let space = SearchSpace::new(vec![
+        int("k", 0, 40, Scale::Linear),
+        int("l", 1, 4096, Scale::Log),
+        float("x", 0.0, 1.0, Scale::Linear),
+    ]);
+    let objective: Objective = |_, params| {
+        let at = |name: &str| params.get(name).unwrap().as_f64().unwrap();
+        Some(((at("k") - 31.0) / 40.0).powi(2) + ((at("l").log2() - 7.0) / 12.0).powi(2) + (at("x") - 0.7).powi(2))
+    };
+    let mut study = Study::new(config(space.unwrap(), SamplerKind::CmaEs, 2)).unwrap();
+    run(&mut study, objective, 600);
+    let best = study.best().unwrap();
+    assert_eq!(best.params.get("k"), Some(&ParamValue::Int(31)));
+    assert!((best.params.get("l").unwrap().as_f64().unwrap().log2() - 7.0).abs() < 0.05, "{:?}", best.params);
+}
+
+/// Runs trials that report two measures: how far x is from two different places. Ends with the trials of the front.
+fn compromise(sampler: SamplerKind, trials: usize) -> Vec<[f64; 2]> {
+    let mut config = config(bowl(3), sampler, 4);
+    config.objectives = vec![Wanted { metric: "size".into(), direction: Direction::Maximize }];
+    let mut study = Study::new(config).unwrap();
+    for _ in 0..trials {
+        let Suggestion::Start { trial, params, why } = study.ask() else { panic!("{sampler} has no more points") };
+        let far = |place: f64| -> f64 {
+            params.iter().filter_map(|(_, value)| value.as_f64()).map(|x| (x - place).powi(2)).sum()
+        };
+        let (value, metrics) = (far(0.5), BTreeMap::from([("size".into(), -far(-0.5))]));
+        let attempt = Attempt::FIRST;
+        let report = Event::Reported { trial, attempt, step: 1, value: Some(value), metrics };
+        let end = Event::Completed { trial, attempt, value };
+        for event in [Event::Started { trial, params, why }, report, end] {
+            study.tell(&event).unwrap();
+        }
+    }
+    study.front().iter().map(|trial| [trial.value.unwrap(), -trial.metrics["size"]]).collect()
+}
+
+#[test]
+fn every_sampler_that_learns_finds_a_better_front_than_random() {
+    let volume = |sampler| {
+        let front: Vec<Vec<f64>> = compromise(sampler, 200).into_iter().map(Vec::from).collect();
+        nightsweep_search::front::hypervolume(&front, &[3.0, 3.0])
+    };
+    // On the front the roots of both losses add up to the root of 3, which leaves 7.5 of the square.
+    let missed = |sampler| 7.5 - volume(sampler);
+    let random = missed(SamplerKind::Random);
+    for sampler in [SamplerKind::Nsga2, SamplerKind::Tpe, SamplerKind::Gp, SamplerKind::Auto] {
+        let missed = missed(sampler);
+        println!("{sampler} misses {missed}, random {random}");
+        assert!(missed < 0.7 * random, "{sampler} misses {missed}, random {random}");
+    }
+}
+
+#[test]
+fn every_sampler_that_learns_leaves_a_region_where_trials_fail() {
+    // Fails in most of the space, the nearer to the optimum the better the loss.
+    let objective: Objective = |_, params| {
+        let x: Vec<f64> = params.iter().filter_map(|(_, value)| value.as_f64()).collect();
+        if x[0] > 0.0 || x[1] > 0.3 { None } else { Some((x[0] - 0.2).powi(2) + (x[1] - 0.5).powi(2)) }
+    };
+    for sampler in [SamplerKind::Tpe, SamplerKind::Gp, SamplerKind::Auto] {
+        let mut failed = 0;
+        for seed in 0..5 {
+            let mut study = Study::new(config(bowl(2), sampler, seed)).unwrap();
+            run(&mut study, objective, 80);
+            assert_eq!(study.trials().len(), 80, "{sampler}");
+            failed += study.trials()[40..].iter().filter(|trial| trial.state == TrialState::Failed).count();
+        }
+        println!("{sampler}: {failed} of 200");
+        // Of evenly spread points two thirds fail.
+        assert!(failed < 100, "{sampler}: {failed} of 200 later trials failed");
     }
 }
 

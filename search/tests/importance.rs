@@ -33,6 +33,8 @@ fn importances_are_those_of_optuna() {
         max_trials: None,
         max_step: None,
         workers: 1,
+        objectives: Vec::new(),
+        cost: None,
     })
     .unwrap();
     assert!(study.importance().iter().all(|importance| importance.share == 0.0));

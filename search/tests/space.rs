@@ -41,6 +41,8 @@ proptest! {
         let mut study = Study::new(StudyConfig {
             space: space.clone(), direction: Direction::Maximize, seed, sampler: SamplerKind::Tpe, pruner: PrunerKind::None,
             max_trials: None, max_step: None, workers: 1,
+        objectives: Vec::new(),
+        cost: None,
         }).unwrap();
         for _ in 0..15 {
             let Suggestion::Start { trial, params, why } = study.ask() else { panic!("no point") };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nightsweep_search::{Direction, Params, PrunerKind, SamplerKind, SearchSpace, StudyConfig};
+use nightsweep_search::{Direction, Objective, Params, PrunerKind, SamplerKind, SearchSpace, StudyConfig};
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ pub struct Plan {
     pub name: String,
     /// What trials are judged by.
     pub metric: Metric,
+    /// What counts besides the metric.
+    #[serde(default)]
+    pub objectives: Vec<Objective>,
     /// Root of all randomness.
     pub seed: u64,
     /// Trials to start; without it, a time limit ends the study.
@@ -57,6 +60,8 @@ impl Plan {
             max_trials: self.trials,
             max_step: Some(self.recipe.epochs),
             workers: 1,
+            objectives: self.objectives.clone(),
+            cost: Some("train_seconds".into()),
         }
     }
 
@@ -64,6 +69,7 @@ impl Plan {
     pub fn difference(&self, later: &Self) -> Option<&'static str> {
         let same = [
             ("study.metric", self.metric == later.metric),
+            ("study.objectives", self.objectives == later.objectives),
             ("study.seed", self.seed == later.seed),
             ("data", self.data == later.data),
             ("recipe", self.recipe == later.recipe),

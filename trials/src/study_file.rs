@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use nightsweep_search::{Distribution, ParamValue, Params, PrunerKind, SamplerKind, SearchSpace};
+use nightsweep_search::{Direction, Distribution, Objective, ParamValue, Params, PrunerKind, SamplerKind, SearchSpace};
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe};
 use serde::Deserialize;
@@ -41,6 +41,9 @@ struct StudyTable {
     /// What trials are judged by.
     #[serde(default)]
     metric: Metric,
+    /// What counts besides, by the names under which trials report it.
+    #[serde(default)]
+    objectives: Vec<String>,
     /// Root of all randomness.
     #[serde(default)]
     seed: u64,
@@ -108,10 +111,13 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         )
     })?;
     file.confirm.check().map_err(|(key, rule)| Mistake::new(span_of(table("confirm"), key), rule.to_owned()))?;
+    let objectives = table("study").and_then(|study| study.get("objectives")).and_then(|item| item.span());
+    let objectives = read_objectives(&file.study.objectives, objectives)?;
     let default = bind::point_of(&file.recipe, &space);
     Ok(Plan {
         name: file.study.name,
         metric: file.study.metric,
+        objectives,
         seed: file.study.seed,
         trials: file.study.trials,
         trial_limit_seconds: file.study.trial_limit_seconds,
@@ -137,6 +143,25 @@ pub fn check_recipe_table(text: &str) -> Result<(), Mistake> {
 fn parse_toml(text: &str) -> Result<toml_edit::Document<&str>, Mistake> {
     toml_edit::Document::parse(text)
         .map_err(|error| Mistake::new(error.span(), format!("this is not TOML: {}", error.message())))
+}
+
+/// What every trial reports beside its metric, and which way it is better.
+const REPORTED: [(&str, Direction); 6] = [
+    ("train_loss", Direction::Minimize),
+    ("val_loss", Direction::Minimize),
+    ("val_accuracy", Direction::Maximize),
+    ("train_seconds", Direction::Minimize),
+    ("images_per_second", Direction::Maximize),
+    ("peak_memory_bytes", Direction::Minimize),
+];
+
+fn read_objectives(names: &[String], span: Option<Range<usize>>) -> Result<Vec<Objective>, Mistake> {
+    let objective = |name: &String| match REPORTED.iter().find(|(reported, _)| reported == name) {
+        Some((_, direction)) => Ok(Objective { metric: name.clone(), direction: *direction }),
+        None => Err(Mistake::new(span.clone(), format!("no trial reports `{name}`"))
+            .with_help(format!("there are {}", REPORTED.map(|(name, _)| name).join(", ")))),
+    };
+    names.iter().map(objective).collect()
 }
 
 /// A name is also a folder and a part of an address.
@@ -262,6 +287,12 @@ mod tests {
             6,
             "unknown `optimizer.kind` `adamm`",
             "did you mean `adamw`?",
+        );
+        check(
+            "objectives = ['train_second']\n",
+            4,
+            "no trial reports `train_second`",
+            "there are train_loss, val_loss, val_accuracy, train_seconds, images_per_second, peak_memory_bytes",
         );
         check(
             "[search]\npruners = 'asha'\n",

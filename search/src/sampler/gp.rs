@@ -8,13 +8,16 @@ mod acquisition;
 mod bfgs;
 mod cholesky;
 mod curves;
+mod feasible;
 mod model;
+mod several;
 mod warp;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use self::acquisition::log_expected_improvement;
+use self::feasible::Feasible;
 use self::model::Model;
 use super::{Choice, Sampler, View, random, sobol};
 use crate::domain::{Axis, Domain, Point};
@@ -40,10 +43,10 @@ pub(super) struct Gp;
 
 impl Sampler for Gp {
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
-        let (known, unknown) = split(view);
-        let results = known.len();
+        let results = view.history.len();
         let startup = (view.domain.len() + 2).clamp(LEAST_STARTUP, MOST_STARTUP);
-        if results < startup {
+        let (known, unknown) = split(view);
+        if results < startup || known.len() < 2 {
             let point = sobol::point(view.domain, view.trial.0, view.config.seed);
             let point = point.unwrap_or_else(|| random::draw(view.domain, rng));
             return Some(Choice { point, why: format!("gp: {results} of {startup} results to begin with") });
@@ -53,7 +56,8 @@ impl Sampler for Gp {
             wider = view.domain.with_axis("epoch");
             (&wider, curves::data(view), Some(1.0))
         } else {
-            (view.domain, data(&known), None)
+            let losses = if view.config.objectives.is_empty() { plain(&known) } else { several::weigh(&known, rng) };
+            (view.domain, data(&known, &losses), None)
         };
         let mut model = Model::fit(domain, points, targets);
         // Points that run without a result are taken to come out as predicted (kriging believer).
@@ -68,7 +72,8 @@ impl Sampler for Gp {
             known.iter().take(MOST_RESULTS).map(|known| (predict(&known.point).0, &known.point)).collect();
         means.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let near: Vec<&Point> = means.iter().take(MOST_NEAR).map(|(_, point)| *point).collect();
-        let search = Search { view, predict: &predict, near, best: means[0].0 };
+        let feasible = Feasible::new(view, &known);
+        let search = Search { view, predict: &predict, feasible, near, best: means[0].0 };
         Some(match search.run(rng) {
             Some((gain, point)) => Choice { point, why: format!("gp of {results} results, log improvement {gain:.2}") },
             None => Choice {
@@ -133,12 +138,18 @@ fn split<'a>(view: &'a View) -> (Vec<&'a Observation>, Vec<&'a Observation>) {
     (known, unknown)
 }
 
+fn plain(known: &[&Observation]) -> Vec<f64> {
+    known.iter().filter_map(|observation| observation.result).map(|(_, loss)| loss.get()).collect()
+}
+
 /// Points and targets of the model, best first; smaller targets are better.
-fn data(known: &[&Observation]) -> (Vec<Point>, Vec<f64>) {
-    let results = known.iter().filter_map(|observation| observation.result);
-    let targets = warp::to_normal(&results.map(|(_, loss)| loss.get()).collect::<Vec<f64>>());
-    let mut data: Vec<(Point, f64)> =
-        known.iter().zip(targets).map(|(observation, target)| (observation.point.clone(), target)).collect();
+fn data(known: &[&Observation], losses: &[f64]) -> (Vec<Point>, Vec<f64>) {
+    let mut data: Vec<(Point, f64)> = known
+        .iter()
+        .zip(warp::to_normal(losses))
+        .map(|(observation, target)| (observation.point.clone(), target))
+        .collect();
+    data.sort_by(|(_, a), (_, b)| a.total_cmp(b));
     if data.len() > MOST_RESULTS {
         let rest = data.split_off(MOST_RESULTS / 2);
         let stride = rest.len().div_ceil(MOST_RESULTS - MOST_RESULTS / 2);
@@ -152,6 +163,7 @@ struct Search<'a> {
     view: &'a View<'a>,
     /// Mean and deviation of the final loss there.
     predict: &'a dyn Fn(&[f64]) -> (f64, f64),
+    feasible: Feasible,
     /// The best points known, best first.
     near: Vec<&'a Point>,
     best: f64,
@@ -197,7 +209,7 @@ impl Search<'_> {
             return f64::NEG_INFINITY;
         }
         let (mean, deviation) = (self.predict)(point);
-        log_expected_improvement(self.best, mean, deviation)
+        log_expected_improvement(self.best, mean, deviation) + self.feasible.log_probability(point)
     }
 }
 

@@ -5,11 +5,12 @@
 //! one where it most exceeds the bad density is suggested. Conditional parameters are part of the same density (see
 //! `parzen`), so that what is learned of a choice and of its own parameters stays together.
 
-mod parzen;
+mod several;
 
 use rand_chacha::ChaCha8Rng;
 
-use self::parzen::{Component, Parzen};
+use super::feasible::Feasible;
+use super::parzen::{Component, Parzen};
 use super::{Choice, Sampler, View, random, sobol};
 use crate::history::Observation;
 
@@ -35,13 +36,19 @@ impl Sampler for Tpe {
             return Some(Choice { point, why: format!("tpe: {results} of {STARTUP} results to begin with") });
         }
         let good_count = ((GOOD_SHARE * results as f64).ceil() as usize).min(MOST_GOOD);
-        let good: Vec<&Observation> = view.history.ranked().take(good_count).collect();
-        let stride = (results - good_count).div_ceil(MOST_BAD).max(1);
-        let bad = view.history.ranked().skip(good_count).step_by(stride);
+        let (good, bad) = if view.config.objectives.is_empty() {
+            let good: Vec<&Observation> = view.history.ranked().take(good_count).collect();
+            let stride = (results - good_count).div_ceil(MOST_BAD).max(1);
+            (by_improvement(view, &good), view.history.ranked().skip(good_count).step_by(stride).collect())
+        } else {
+            several::split(view, good_count, MOST_BAD)
+        };
         // Points that run without a result count as bad, so that workers do not all try the same (constant liar).
-        let bad = bad.chain(view.history.pending()).map(|bad| Component { point: &bad.point, weight: 1.0 });
+        let bad: Vec<&Observation> = bad.into_iter().chain(view.history.pending()).collect();
+        let bad = bad.into_iter().map(|bad| Component { point: &bad.point, weight: 1.0 });
         let bad = Parzen::new(view.domain, bad.collect());
-        let good = Parzen::new(view.domain, by_improvement(view, &good));
+        let good = Parzen::new(view.domain, good);
+        let feasible = Feasible::new(view);
 
         let countable = view.domain.size().is_some();
         let mut best: Option<(f64, Vec<f64>)> = None;
@@ -50,7 +57,7 @@ impl Sampler for Tpe {
             if countable && view.history.was_tried(&point) {
                 continue;
             }
-            let gain = good.log_density(&point) - bad.log_density(&point);
+            let gain = good.log_density(&point) - bad.log_density(&point) + feasible.log_probability(&point);
             if best.as_ref().is_none_or(|(most, _)| gain > *most) {
                 best = Some((gain, point));
             }

@@ -73,6 +73,8 @@ impl Night {
             max_trials: Some(trials),
             max_step: Some(EPOCHS),
             workers: 1,
+            objectives: Vec::new(),
+            cost: None,
         };
         let work = Work {
             seed: 1,

@@ -9,6 +9,15 @@ pub(super) fn log_expected_improvement(best: f64, mean: f64, deviation: f64) -> 
     deviation.ln() + log_h(z)
 }
 
+/// Logarithm of the standard normal's mass below the bound.
+pub(super) fn log_normal_below(z: f64) -> f64 {
+    if z > -5.0 {
+        return (0.5 * libm::erfc(-z * FRAC_1_SQRT_2)).ln();
+    }
+    // The asymptotic series again.
+    -0.5 * z * z - 0.5 * (2.0 * PI).ln() - (-z).ln() + (1.0 - 1.0 / (z * z)).ln()
+}
+
 /// log(φ(z) + z Φ(z)).
 fn log_h(z: f64) -> f64 {
     let log_phi = -0.5 * z * z - 0.5 * (2.0 * PI).ln();
@@ -30,6 +39,13 @@ mod tests {
         assert!((log_h(0.0) - (1.0 / (2.0 * PI).sqrt()).ln()).abs() < 1e-12);
         assert!((log_h(-5.0 + 1e-9) - log_h(-5.0 - 1e-9)).abs() < 0.01);
         assert!(log_h(-40.0).is_finite() && log_h(-40.0) < log_h(-39.0));
+    }
+
+    #[test]
+    fn the_mass_below_is_that_of_the_tables_and_joins_its_tail() {
+        assert!((log_normal_below(-1.959_963_984_540_054) - 0.025f64.ln()).abs() < 1e-9);
+        assert!((log_normal_below(-5.0 + 1e-9) - log_normal_below(-5.0 - 1e-9)).abs() < 0.01);
+        assert!(log_normal_below(-100.0) < log_normal_below(-99.0));
     }
 
     #[test]

@@ -24,13 +24,23 @@ pub(crate) struct Model {
 impl Model {
     /// Length scales and noise at the maximum of their posterior.
     pub(super) fn fit(domain: &Domain, points: Vec<Point>, targets: Vec<f64>) -> Self {
-        let fit = Fit::new(domain, &points, &targets);
+        Self::fit_with(domain, points, targets, false)
+    }
+
+    /// The same for targets that would come out the same again: a length scale has to explain each difference.
+    pub(super) fn fit_exact(domain: &Domain, points: Vec<Point>, targets: Vec<f64>) -> Self {
+        Self::fit_with(domain, points, targets, true)
+    }
+
+    fn fit_with(domain: &Domain, points: Vec<Point>, targets: Vec<f64>, is_exact: bool) -> Self {
+        let fit = Fit { is_exact, ..Fit::new(domain, &points, &targets) };
         let mut start = vec![fit.length_center - fit.length_width.powi(2) / 2.0; domain.len()];
         start.push(NOISE_CENTER - 2.0);
         let best = bfgs::minimize(start, FIT_STEPS, |logs| fit.evaluate(logs));
         let (logs, noise) = best.split_at(domain.len());
         let inverse_squares = logs.iter().map(|log| (-2.0 * log).exp()).collect();
-        Self::with(domain, points, targets, inverse_squares, noise[0].max(LEAST_NOISE).exp())
+        let noise = fit.noise(noise[0]);
+        Self::with(domain, points, targets, inverse_squares, noise)
     }
 
     fn with(domain: &Domain, points: Vec<Point>, targets: Vec<f64>, inverse_squares: Vec<f64>, noise: f64) -> Self {
@@ -116,6 +126,8 @@ struct Fit<'a> {
     pairs: Vec<f64>,
     length_center: f64,
     length_width: f64,
+    /// There is no noise to learn.
+    is_exact: bool,
 }
 
 impl<'a> Fit<'a> {
@@ -130,12 +142,16 @@ impl<'a> Fit<'a> {
         }
         // Hvarfner's prior: log-normal, its center growing with the square root of the dimension.
         let length_center = 2f64.sqrt() + (axes.max(1) as f64).ln() / 2.0;
-        Self { size, axes, targets, pairs, length_center, length_width: 3f64.sqrt() }
+        Self { size, axes, targets, pairs, length_center, length_width: 3f64.sqrt(), is_exact: false }
+    }
+
+    fn noise(&self, log: f64) -> f64 {
+        if self.is_exact { LEAST_NOISE } else { log.max(LEAST_NOISE) }.exp()
     }
 
     /// Negative log posterior and its gradient, by log length scales and log noise.
     fn evaluate(&self, logs: &[f64]) -> Option<(f64, Vec<f64>)> {
-        let (lengths, noise) = (&logs[..self.axes], logs[self.axes].max(LEAST_NOISE).exp());
+        let (lengths, noise) = (&logs[..self.axes], self.noise(logs[self.axes]));
         let inverse_squares: Vec<f64> = lengths.iter().map(|log| (-2.0 * log).exp()).collect();
         let mut matrix = Vec::with_capacity(row(self.size));
         let mut slopes = Vec::with_capacity(self.pairs.len() / self.axes.max(1));

@@ -4,6 +4,8 @@
 //! number, the observed choice smoothed towards the others for a categorical (Aitchison and Aitken 1976), and flat where
 //! the observed point lies on another branch and has no value there.
 
+use std::sync::LazyLock;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -91,8 +93,9 @@ impl Kernel {
             }
             None => {
                 let sigma = bandwidth(&centers, count, domain.len());
-                let inside = |center: &f64| normal_mass(-center / sigma, (1.0 - center) / sigma);
-                let factor = |center: &f64| -(inside(center) * sigma * (2.0 * std::f64::consts::PI).sqrt()).ln();
+                let (scale, width) = (1.0 / sigma, sigma * (2.0 * std::f64::consts::PI).sqrt());
+                let inside = |center: &f64| normal_below((1.0 - center) * scale) - normal_below(-center * scale);
+                let factor = |center: &f64| if center.is_nan() { 0.0 } else { -(inside(center) * width).ln() };
                 Self::Gauss { sigma, log_factors: centers.iter().map(factor).collect(), centers }
             }
         }
@@ -165,4 +168,14 @@ fn bandwidth(centers: &[f64], count: f64, axes: usize) -> f64 {
 /// Mass of the standard normal between two bounds.
 fn normal_mass(low: f64, high: f64) -> f64 {
     0.5 * (libm::erfc(-high * std::f64::consts::FRAC_1_SQRT_2) - libm::erfc(-low * std::f64::consts::FRAC_1_SQRT_2))
+}
+
+/// Mass of the standard normal below the bound, to 1e-5: between the values of a table.
+fn normal_below(bound: f64) -> f64 {
+    static TABLE: LazyLock<Vec<f64>> =
+        LazyLock::new(|| (0..=1025).map(|at| normal_mass(-40.0, f64::from(at) / 64.0 - 8.0)).collect());
+    let at = (bound.clamp(-8.0, 8.0) + 8.0) * 64.0;
+    let (low, share) = (at as usize, at.fract());
+    let table = &TABLE[low..low + 2];
+    table[0] + share * (table[1] - table[0])
 }
