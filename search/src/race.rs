@@ -302,6 +302,8 @@ mod tests {
             max_trials: None,
             max_step: None,
             workers: 1,
+            objectives: Vec::new(),
+            cost: None,
         })
         .unwrap()
     }

@@ -158,8 +158,7 @@ const REPORTED: [(&str, Direction); 6] = [
 fn read_objectives(names: &[String], span: Option<Range<usize>>) -> Result<Vec<Objective>, Mistake> {
     let objective = |name: &String| match REPORTED.iter().find(|(reported, _)| reported == name) {
         Some((_, direction)) => Ok(Objective { metric: name.clone(), direction: *direction }),
-        None => Err(Mistake::new(span.clone(), format!("no trial reports `{name}`"))
-            .with_help(format!("there are {}", REPORTED.map(|(name, _)| name).join(", ")))),
+        None => Err(Mistake::unknown(span.clone(), "objective", name, &REPORTED.map(|(name, _)| name))),
     };
     names.iter().map(objective).collect()
 }
@@ -273,6 +272,19 @@ mod tests {
     }
 
     #[test]
+    fn objectives_are_what_trials_report() {
+        let objectives = |names: &str| {
+            let text = HEAD.replacen("[data]", &format!("objectives = [{names}]\n[data]"), 1);
+            parse(&text, ".".into()).map(|plan| plan.objectives).map_err(|error| error.in_file("s.toml".into(), &text))
+        };
+        let smaller = Objective { metric: "train_seconds".into(), direction: Direction::Minimize };
+        assert_eq!(objectives("'train_seconds'").unwrap(), [smaller]);
+        let error = objectives("'train_second'").unwrap_err();
+        assert_eq!((error.line(), error.message.as_str()), (Some(3), "unknown objective `train_second`"));
+        assert_eq!(error.help.as_deref(), Some("did you mean `train_seconds`?"));
+    }
+
+    #[test]
     fn a_mistake_is_shown_with_its_line_and_a_way_out() {
         check("[recipe]\nepoch = 3\n", 6, "the recipe has no `epoch`", "did you mean `epochs`?");
         check("[recipe]\nepochs = 0\n", 6, "`epochs` must be at least 1, but is 0", "");
@@ -287,12 +299,6 @@ mod tests {
             6,
             "unknown `optimizer.kind` `adamm`",
             "did you mean `adamw`?",
-        );
-        check(
-            "objectives = ['train_second']\n",
-            4,
-            "no trial reports `train_second`",
-            "there are train_loss, val_loss, val_accuracy, train_seconds, images_per_second, peak_memory_bytes",
         );
         check(
             "[search]\npruners = 'asha'\n",
