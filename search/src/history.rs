@@ -86,6 +86,17 @@ impl History {
         &self.observations[at]
     }
 
+    /// All, in the order told.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Observation> {
+        self.observations.iter()
+    }
+
+    /// How many results there are since the last one that was the best so far.
+    pub(crate) fn since_best(&self) -> usize {
+        let Some((_, _, best)) = self.ranked.first() else { return 0 };
+        self.observations[*best..].iter().filter(|later| later.result.is_some()).count() - 1
+    }
+
     /// Those that failed for a reason that lies in their point, the latest last.
     pub(crate) fn failed(&self) -> impl DoubleEndedIterator<Item = &Observation> + ExactSizeIterator {
         self.failed.iter().map(|at| &self.observations[*at])

@@ -13,6 +13,17 @@ const MOST_RESULTS: usize = 1000;
 /// Beyond so many parameters there are too few results to learn a length scale for each.
 const MOST_AXES: usize = 50;
 
+/// After so many results without a better one, and at least as many as there are parameters, the samplers take turns.
+const PATIENCE: usize = 10;
+
+struct Near;
+
+impl Sampler for Near {
+    fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
+        Gp::suggest_near(view, rng)
+    }
+}
+
 pub(super) struct Auto;
 
 impl Sampler for Auto {
@@ -26,6 +37,9 @@ impl Sampler for Auto {
             ("results at different epochs, by rank".into(), &Tpe)
         } else if view.history.is_mixed() {
             ("results at different epochs, by curve".into(), &Gp)
+        } else if view.history.since_best() > PATIENCE.max(view.domain.len()) {
+            let turn = [&Tpe as &dyn Sampler, &Near, &Gp][view.trial.0 as usize % 3];
+            (format!("no better for {} results", view.history.since_best()), turn)
         } else {
             (format!("{results} results, {} parameters", view.domain.len()), &Gp)
         };

@@ -10,6 +10,7 @@ mod cholesky;
 mod curves;
 mod feasible;
 mod model;
+mod region;
 mod several;
 mod warp;
 
@@ -19,12 +20,15 @@ use rand_chacha::ChaCha8Rng;
 use self::acquisition::log_expected_improvement;
 use self::feasible::Feasible;
 use self::model::Model;
+use self::region::Region;
 use super::{Choice, Sampler, View, random, sobol};
 use crate::domain::{Axis, Domain, Point};
 use crate::history::{Observation, Stage};
 use crate::params::Params;
 use crate::stream::{Purpose, stream};
 
+/// From so many parameters on, half of the asks look only around the best point.
+const WIDE: usize = 10;
 /// Points before the first model. Fewer than BoTorch's 2 per dimension plus 2 would leave length scales to the prior alone.
 const LEAST_STARTUP: usize = 4;
 const MOST_STARTUP: usize = 10;
@@ -43,9 +47,25 @@ pub(super) struct Gp;
 
 impl Sampler for Gp {
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
+        // Half of the asks look at the whole space: a region alone may sit in the wrong valley.
+        let is_wide = view.domain.len() >= WIDE && view.trial.0.is_multiple_of(2);
+        if is_wide { Self::suggest_near(view, rng) } else { Self::suggest_in(view, None, rng) }
+    }
+}
+
+impl Gp {
+    /// Looks only around the best point, with a model of what lies there.
+    pub(super) fn suggest_near(view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
+        Self::suggest_in(view, Region::around_best(view), rng)
+    }
+
+    fn suggest_in(view: &View, region: Option<Region>, rng: &mut ChaCha8Rng) -> Option<Choice> {
         let results = view.history.len();
         let startup = (view.domain.len() + 2).clamp(LEAST_STARTUP, MOST_STARTUP);
-        let (known, unknown) = split(view);
+        let (mut known, unknown) = split(view);
+        if let Some(region) = &region {
+            known = region.nearest(known);
+        }
         if results < startup || known.len() < 2 {
             let point = sobol::point(view.domain, view.trial.0, view.config.seed);
             let point = point.unwrap_or_else(|| random::draw(view.domain, rng));
@@ -73,9 +93,12 @@ impl Sampler for Gp {
         means.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let near: Vec<&Point> = means.iter().take(MOST_NEAR).map(|(_, point)| *point).collect();
         let feasible = Feasible::new(view, &known);
-        let search = Search { view, predict: &predict, feasible, near, best: means[0].0 };
+        let search = Search { view, region: region.as_ref(), predict: &predict, feasible, near, best: means[0].0 };
         Some(match search.run(rng) {
-            Some((gain, point)) => Choice { point, why: format!("gp of {results} results, log improvement {gain:.2}") },
+            Some((gain, point)) => {
+                let near = region.map_or(String::new(), |region| format!(" within {:.3} of the best", region.reach()));
+                Choice { point, why: format!("gp of {} results{near}, log improvement {gain:.2}", known.len()) }
+            }
             None => Choice {
                 point: random::untried(view.domain, view.history, rng),
                 why: "random: all that gp would try was tried".into(),
@@ -161,6 +184,8 @@ fn data(known: &[&Observation], losses: &[f64]) -> (Vec<Point>, Vec<f64>) {
 /// The search for the point with the greatest expected improvement.
 struct Search<'a> {
     view: &'a View<'a>,
+    /// Where it looks; everywhere, if `None`.
+    region: Option<&'a Region>,
     /// Mean and deviation of the final loss there.
     predict: &'a dyn Fn(&[f64]) -> (f64, f64),
     feasible: Feasible,
@@ -174,7 +199,10 @@ impl Search<'_> {
         let domain = self.view.domain;
         let mut starts: Vec<(f64, Point)> = Vec::with_capacity(SPREAD + NEAR);
         for _ in 0..SPREAD {
-            let point = random::draw(domain, rng);
+            let point = match self.region {
+                None => random::draw(domain, rng),
+                Some(region) => region.draw(domain, rng),
+            };
             starts.push((self.gain(&point), point));
         }
         for at in 0..NEAR {
@@ -205,7 +233,7 @@ impl Search<'_> {
     }
 
     fn gain(&self, point: &[f64]) -> f64 {
-        if self.view.history.was_tried(point) {
+        if self.view.history.was_tried(point) || self.region.is_some_and(|region| !region.contains(point)) {
             return f64::NEG_INFINITY;
         }
         let (mean, deviation) = (self.predict)(point);

@@ -61,23 +61,69 @@ impl<'a> Parzen<'a> {
     }
 
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Point {
+        let around = self.draw_component(rng);
+        self.domain.build(|axis, kind| self.draw_along(axis, kind, around, rng))
+    }
+
+    /// Improves a point axis by axis: of some coordinates drawn along each, the one where this density most exceeds the other.
+    /// Of whole points drawn at once, hardly any is good along all of many axes.
+    pub(super) fn refine(&self, other: &Self, mut point: Point, candidates: usize, rng: &mut ChaCha8Rng) -> Point {
+        let (mut ours, mut theirs) = (self.log_components(&point), other.log_components(&point));
+        for (axis, kind) in self.domain.axes().iter().enumerate() {
+            // Another choice would leave the point without the coordinates of its branch.
+            if point[axis].is_nan() || kind.choices().is_some() {
+                continue;
+            }
+            let without = |parzen: &Self, logs: &[f64]| {
+                let mut along = vec![0.0; logs.len()];
+                parzen.kernels[axis].add_log_densities(kind, point[axis], &mut along);
+                logs.iter().zip(along).map(|(log, along)| log - along).collect::<Vec<f64>>()
+            };
+            let rest = (without(self, &ours), without(other, &theirs));
+            let mut best = log_sum(&ours) - log_sum(&theirs);
+            for _ in 0..candidates {
+                let at = kind.snap(self.draw_along(axis, kind, self.draw_component(rng), rng));
+                let (mut a, mut b) = rest.clone();
+                self.kernels[axis].add_log_densities(kind, at, &mut a);
+                other.kernels[axis].add_log_densities(kind, at, &mut b);
+                let gain = log_sum(&a) - log_sum(&b);
+                if gain > best {
+                    (best, point[axis], ours, theirs) = (gain, at, a, b);
+                }
+            }
+        }
+        point
+    }
+
+    fn draw_component(&self, rng: &mut ChaCha8Rng) -> Option<&'a [f64]> {
         let at: f64 = rng.random();
-        let component = self.cumulative.partition_point(|sum| *sum < at).min(self.points.len() - 1);
-        let around = self.points[component];
-        self.domain.build(|axis, kind| match around.map(|point| point[axis]).filter(|at| !at.is_nan()) {
+        self.points[self.cumulative.partition_point(|sum| *sum < at).min(self.points.len() - 1)]
+    }
+
+    fn draw_along(&self, axis: usize, kind: &Axis, around: Option<&[f64]>, rng: &mut ChaCha8Rng) -> f64 {
+        match around.map(|point| point[axis]).filter(|at| !at.is_nan()) {
             Some(center) => self.kernels[axis].draw(center, rng),
             None => kind.spread(rng.random()),
-        })
+        }
     }
 
     pub(super) fn log_density(&self, point: &[f64]) -> f64 {
+        log_sum(&self.log_components(point))
+    }
+
+    fn log_components(&self, point: &[f64]) -> Vec<f64> {
         let mut logs = self.log_weights.clone();
         for (axis, at) in point.iter().enumerate().filter(|(_, at)| !at.is_nan()) {
             self.kernels[axis].add_log_densities(&self.domain.axes()[axis], *at, &mut logs);
         }
-        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        most + logs.iter().map(|log| (log - most).exp()).sum::<f64>().ln()
+        logs
     }
+}
+
+/// Logarithm of a sum of which the logarithms are given.
+fn log_sum(logs: &[f64]) -> f64 {
+    let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    most + logs.iter().map(|log| (log - most).exp()).sum::<f64>().ln()
 }
 
 impl Kernel {
@@ -138,7 +184,8 @@ impl Kernel {
                     // A wide cell: the mean density over it rather than the one at its middle.
                     for (log, (center, factor)) in logs.iter_mut().zip(centers.iter().zip(log_factors)) {
                         if !center.is_nan() {
-                            let mass = normal_mass((left - center) / sigma, (right - center) / sigma).max(1e-300);
+                            let mass = (normal_below((right - center) / sigma) - normal_below((left - center) / sigma))
+                                .max(1e-12);
                             let scale = sigma * (2.0 * std::f64::consts::PI).sqrt() / (right - left);
                             *log += factor + (mass * scale).ln();
                         }
