@@ -5,6 +5,8 @@
 
 mod message;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -101,8 +103,10 @@ impl AskTell {
             }
             Command::Quit => Ok(json!({ "ok": true })),
             Command::Ask => ask(self.study()?),
-            Command::Tell { trial, value, status } => tell(self.study()?, trial, value, status.as_deref()),
-            Command::Report { trial, step, value } => report(self.study()?, trial, step, value),
+            Command::Tell { trial, value, status, metrics } => {
+                tell(self.study()?, trial, value, status.as_deref(), metrics)
+            }
+            Command::Report { trial, step, value, metrics } => report(self.study()?, trial, step, value, metrics),
             Command::Load { trials } => load(self.study()?, &trials),
         }
     }
@@ -142,8 +146,8 @@ fn begin(init: Init) -> Result<Study, LineError> {
         max_trials: None,
         max_step: init.max_step,
         workers: init.workers,
-        objectives: Vec::new(),
-        cost: None,
+        objectives: init.objectives,
+        cost: init.cost,
     };
     Study::new(config).map_err(|error| LineError::Config { error })
 }
@@ -167,8 +171,19 @@ fn ask(study: &mut Study) -> Result<Value, LineError> {
     }
 }
 
-fn tell(study: &mut Study, trial: TrialNumber, value: Option<f64>, status: Option<&str>) -> Result<Value, LineError> {
+fn tell(
+    study: &mut Study,
+    trial: TrialNumber,
+    value: Option<f64>,
+    status: Option<&str>,
+    metrics: BTreeMap<String, f64>,
+) -> Result<Value, LineError> {
     let attempt = open(study, trial)?;
+    if !metrics.is_empty() {
+        // What is measured belongs to a report: the whole trial counts as one more step.
+        let step = study.trial(trial).map_or(0, |trial| trial.step()) + 1;
+        study.tell(&Event::Reported { trial, attempt, step, value, metrics })?;
+    }
     let event = match (value, status) {
         (_, Some("fail")) => {
             let (cause, message) = (FailureCause::Crashed, "the driver said so".into());
@@ -181,9 +196,15 @@ fn tell(study: &mut Study, trial: TrialNumber, value: Option<f64>, status: Optio
     Ok(json!({ "ok": true }))
 }
 
-fn report(study: &mut Study, trial: TrialNumber, step: u64, value: Option<f64>) -> Result<Value, LineError> {
+fn report(
+    study: &mut Study,
+    trial: TrialNumber,
+    step: u64,
+    value: Option<f64>,
+    metrics: BTreeMap<String, f64>,
+) -> Result<Value, LineError> {
     let attempt = open(study, trial)?;
-    study.tell(&Event::Reported { trial, attempt, step, value, metrics: Default::default() })?;
+    study.tell(&Event::Reported { trial, attempt, step, value, metrics })?;
     // After the last step the driver tells the result, whatever is answered here.
     let is_last = study.config().max_step.is_some_and(|most| step >= most);
     let verdict = if is_last { Verdict::Continue } else { study.verdict(trial) };

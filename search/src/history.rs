@@ -48,6 +48,8 @@ pub(crate) struct History {
     ranked: Vec<Rank>,
     without_result: BTreeSet<usize>,
     failed: Vec<usize>,
+    /// Coordinates of all points together.
+    active: usize,
     /// Hashes of all points.
     tried: HashSet<u64>,
 }
@@ -57,6 +59,7 @@ impl History {
     pub(crate) fn add(&mut self, point: Point) -> usize {
         let at = self.observations.len();
         self.tried.insert(hash(&point));
+        self.active += point.iter().filter(|at| !at.is_nan()).count();
         self.observations.push(Observation { point, result: None, running: false, others: Vec::new() });
         self.without_result.insert(at);
         at
@@ -95,6 +98,11 @@ impl History {
     pub(crate) fn since_best(&self) -> usize {
         let Some((_, _, best)) = self.ranked.first() else { return 0 };
         self.observations[*best..].iter().filter(|later| later.result.is_some()).count() - 1
+    }
+
+    /// How many parameters a point has on average: in a tree of choices, fewer than the space.
+    pub(crate) fn mean_active(&self) -> f64 {
+        self.active as f64 / self.observations.len().max(1) as f64
     }
 
     /// Those that failed for a reason that lies in their point, the latest last.

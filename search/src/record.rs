@@ -29,6 +29,8 @@ pub struct Trial {
     pub pause: Option<PauseReason>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// Seconds that its epochs took together, where the study says which metric tells.
+    pub(crate) cost: f64,
     /// What it was to do after its latest report.
     pub(crate) verdict: Verdict,
 }
@@ -64,6 +66,7 @@ impl Trial {
             value: None,
             pause: None,
             failure: None,
+            cost: 0.0,
             verdict: Verdict::Continue,
         }
     }

@@ -193,6 +193,7 @@ impl Study {
             Event::Started { trial, params, why } => self.start(*trial, params, why),
             Event::Resumed { trial, attempt } => self.resume(*trial, *attempt),
             Event::Reported { trial, attempt, step, value, metrics } => {
+                let cost = self.config.cost.as_ref().and_then(|name| metrics.get(name)).copied().unwrap_or_default();
                 let record = self.running_trial(*trial, *attempt, "reported")?;
                 let expected = record.step() + 1;
                 if *step != expected {
@@ -201,6 +202,7 @@ impl Study {
                 let value = value.filter(|value| value.is_finite());
                 record.curve.push(Report { step: *step, value });
                 record.metrics.clone_from(metrics);
+                record.cost += if cost > 0.0 && cost.is_finite() { cost } else { 0.0 };
                 self.learn_report(*trial, *step, value);
                 Ok(())
             }

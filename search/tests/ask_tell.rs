@@ -51,6 +51,21 @@ fn asks_and_tells_alternate_until_quit() {
 }
 
 #[test]
+fn objectives_and_costs_come_with_the_metrics_of_a_tell() {
+    let more = json!({"objectives": [{"metric": "size", "direction": "maximize"}], "cost": "seconds"});
+    for sampler in ["auto", "tpe", "gp", "nsga2"] {
+        let mut session = begun(sampler, more.clone());
+        for number in 0..25 {
+            let asked = say(&mut session, json!({"cmd": "ask"}));
+            let lr = asked["params"]["lr"].as_f64().unwrap();
+            let metrics = json!({"size": lr, "seconds": 1.0 + lr});
+            let told = json!({"cmd": "tell", "trial": number, "value": lr, "metrics": metrics});
+            assert_eq!(say(&mut session, told), json!({"ok": true}), "{sampler}");
+        }
+    }
+}
+
+#[test]
 fn the_same_lines_get_the_same_answers() {
     let mut sessions = [begun("auto", json!({})), begun("auto", json!({}))];
     for number in 0..25 {

@@ -1,8 +1,11 @@
 //! The lines of the protocol as types, and its way of writing a space.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::config::Objective;
 use crate::params::{ParamValue, Params};
 use crate::space::{Condition, Distribution, Parameter, Scale, SearchSpace};
 use crate::trial::{Direction, TrialNumber};
@@ -13,9 +16,23 @@ use crate::trial::{Direction, TrialNumber};
 pub(super) enum Command {
     Init(Init),
     Ask,
-    Tell { trial: TrialNumber, value: Option<f64>, status: Option<String> },
-    Report { trial: TrialNumber, step: u64, value: Option<f64> },
-    Load { trials: Vec<LoadedTrial> },
+    Tell {
+        trial: TrialNumber,
+        value: Option<f64>,
+        status: Option<String>,
+        #[serde(default)]
+        metrics: BTreeMap<String, f64>,
+    },
+    Report {
+        trial: TrialNumber,
+        step: u64,
+        value: Option<f64>,
+        #[serde(default)]
+        metrics: BTreeMap<String, f64>,
+    },
+    Load {
+        trials: Vec<LoadedTrial>,
+    },
     Quit,
 }
 
@@ -31,6 +48,11 @@ pub(super) struct Init {
     pub(super) max_step: Option<u64>,
     pub(super) min_step: Option<u64>,
     pub(super) eta: Option<u64>,
+    /// Beyond the protocol: what counts besides the value, by names among the `metrics` of a `tell` or `report`.
+    #[serde(default)]
+    pub(super) objectives: Vec<Objective>,
+    /// Beyond the protocol: which of the `metrics` says what a step cost.
+    pub(super) cost: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,7 +10,7 @@ use super::{Choice, Sampler, View};
 
 /// Beyond so many results the process would leave out most of them, and an ask takes longer than it is worth.
 const MOST_RESULTS: usize = 1000;
-/// Beyond so many parameters there are too few results to learn a length scale for each.
+/// Beyond so many parameters that are active at once there are too few results to learn a length scale for each.
 const MOST_AXES: usize = 50;
 
 /// After so many results without a better one, and at least as many as there are parameters, the samplers take turns.
@@ -29,19 +29,20 @@ pub(super) struct Auto;
 impl Sampler for Auto {
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
         let results = view.history.len();
-        let (reason, sampler): (String, &dyn Sampler) = if view.domain.len() > MOST_AXES {
-            (format!("{} parameters", view.domain.len()), &Tpe)
+        let axes = view.history.mean_active().ceil() as usize;
+        let (reason, sampler): (String, &dyn Sampler) = if axes > MOST_AXES {
+            (format!("{axes} parameters at once"), &Tpe)
         } else if results > MOST_RESULTS {
             (format!("{results} results"), &Tpe)
         } else if view.history.is_mixed() && view.trial.0.is_multiple_of(2) {
             ("results at different epochs, by rank".into(), &Tpe)
         } else if view.history.is_mixed() {
             ("results at different epochs, by curve".into(), &Gp)
-        } else if view.history.since_best() > PATIENCE.max(view.domain.len()) {
+        } else if view.history.since_best() > PATIENCE.max(axes) {
             let turn = [&Tpe as &dyn Sampler, &Near, &Gp][view.trial.0 as usize % 3];
             (format!("no better for {} results", view.history.since_best()), turn)
         } else {
-            (format!("{results} results, {} parameters", view.domain.len()), &Gp)
+            (format!("{results} results, {axes} parameters at once"), &Gp)
         };
         let Choice { point, why } = sampler.suggest(view, rng)?;
         Some(Choice { point, why: format!("auto ({reason}): {why}") })

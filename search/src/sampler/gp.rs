@@ -7,6 +7,7 @@
 mod acquisition;
 mod bfgs;
 mod cholesky;
+mod cost;
 mod curves;
 mod feasible;
 mod model;
@@ -18,6 +19,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use self::acquisition::log_expected_improvement;
+use self::cost::Cost;
 use self::feasible::Feasible;
 use self::model::Model;
 use self::region::Region;
@@ -27,8 +29,6 @@ use crate::history::{Observation, Stage};
 use crate::params::Params;
 use crate::stream::{Purpose, stream};
 
-/// From so many parameters on, half of the asks look only around the best point.
-const WIDE: usize = 10;
 /// Points before the first model. Fewer than BoTorch's 2 per dimension plus 2 would leave length scales to the prior alone.
 const LEAST_STARTUP: usize = 4;
 const MOST_STARTUP: usize = 10;
@@ -47,9 +47,7 @@ pub(super) struct Gp;
 
 impl Sampler for Gp {
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
-        // Half of the asks look at the whole space: a region alone may sit in the wrong valley.
-        let is_wide = view.domain.len() >= WIDE && view.trial.0.is_multiple_of(2);
-        if is_wide { Self::suggest_near(view, rng) } else { Self::suggest_in(view, None, rng) }
+        Self::suggest_in(view, None, rng)
     }
 }
 
@@ -93,7 +91,9 @@ impl Gp {
         means.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let near: Vec<&Point> = means.iter().take(MOST_NEAR).map(|(_, point)| *point).collect();
         let feasible = Feasible::new(view, &known);
-        let search = Search { view, region: region.as_ref(), predict: &predict, feasible, near, best: means[0].0 };
+        let cost = Cost::new(view);
+        let search =
+            Search { view, region: region.as_ref(), predict: &predict, feasible, cost, near, best: means[0].0 };
         Some(match search.run(rng) {
             Some((gain, point)) => {
                 let near = region.map_or(String::new(), |region| format!(" within {:.3} of the best", region.reach()));
@@ -189,6 +189,7 @@ struct Search<'a> {
     /// Mean and deviation of the final loss there.
     predict: &'a dyn Fn(&[f64]) -> (f64, f64),
     feasible: Feasible,
+    cost: Cost,
     /// The best points known, best first.
     near: Vec<&'a Point>,
     best: f64,
@@ -238,6 +239,7 @@ impl Search<'_> {
         }
         let (mean, deviation) = (self.predict)(point);
         log_expected_improvement(self.best, mean, deviation) + self.feasible.log_probability(point)
+            - self.cost.log_seconds(point)
     }
 }
 

@@ -256,11 +256,15 @@ impl Distribution {
         let flat = || {
             let best = self.recent.iter().map(|(best, _)| *best).fold(f64::INFINITY, f64::min);
             let worst = self.recent.iter().map(|(_, worst)| *worst).fold(f64::NEG_INFINITY, f64::max);
-            !(worst - best >= 1e-12)
+            worst - best < 1e-12 || best.is_infinite()
         };
         let (least, most) = self.lengths.iter().fold((f64::INFINITY, 0.0f64), |(a, b), l| (a.min(*l), b.max(*l)));
         let still = || (0..self.axes.len()).all(|at| self.sigma * self.covariance[at][at].sqrt() < 1e-12);
-        (self.recent.len() == self.memory() && flat()) || still() || !(self.sigma * most <= 1e4) || most / least > 1e7
+        (self.recent.len() == self.memory() && flat())
+            || still()
+            || (self.sigma * most).is_nan()
+            || self.sigma * most > 1e4
+            || most / least > 1e7
     }
 }
 

@@ -36,10 +36,9 @@ fn rotate(a: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize) {
     };
     a.iter_mut().for_each(turn);
     vectors.iter_mut().for_each(turn);
-    for k in 0..a.len() {
-        let (left, right) = (a[p][k], a[q][k]);
-        a[p][k] = cosine * left - sine * right;
-        a[q][k] = sine * left + cosine * right;
+    let (above, below) = a.split_at_mut(q);
+    for (one, other) in above[p].iter_mut().zip(&mut below[0]) {
+        (*one, *other) = (cosine * *one - sine * *other, sine * *one + cosine * *other);
     }
 }
 

@@ -101,7 +101,7 @@ fn side(view: &View) -> f64 {
     let whole = view.history.iter().filter_map(|observation| observation.result);
     for (_, loss) in whole.filter(|(stage, _)| *stage != Stage::Failed) {
         let loss = loss.get();
-        if !(loss >= best - GAIN * best.abs()) || best.is_infinite() {
+        if best.is_infinite() || loss < best - GAIN * best.abs() {
             (better, worse) = (better + 1, 0);
         } else {
             (better, worse) = (0, worse + 1);

@@ -1,0 +1,43 @@
+//! What an epoch of a point will cost: expected improvement per second (Snoek et al. 2012, arXiv 1206.2944).
+//!
+//! Cheap points first and the best at any price at last: the weight of the cost falls with the share of the trials that is
+//! left (Lee et al. 2020, arXiv 2003.10870). Without a number of trials the weight stays one.
+
+use super::model::Model;
+use crate::domain::Point;
+use crate::record::Trial;
+use crate::sampler::View;
+
+/// The model is made of no more trials than this, the latest.
+const MOST_TRIALS: usize = 100;
+/// No fewer, for a model.
+const LEAST_TRIALS: usize = 4;
+/// Costs whose logarithms deviate by less than this do not matter to the choice.
+const LEAST_DEVIATION: f64 = 0.1;
+
+/// The weighted logarithm of seconds, up to a constant; zero while costs are alike or not known.
+pub(super) struct Cost {
+    model: Option<(Model, f64)>,
+}
+
+impl Cost {
+    pub(super) fn new(view: &View) -> Self {
+        let cost = |trial: &Trial| (trial.cost > 0.0).then(|| (trial.cost / trial.step() as f64).ln());
+        let known =
+            view.trials.iter().rev().filter_map(|trial| Some((view.domain.encode(&trial.params), cost(trial)?)));
+        let (points, logs): (Vec<Point>, Vec<f64>) = known.take(MOST_TRIALS).unzip();
+        let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
+        let deviation = (logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / logs.len().max(1) as f64).sqrt();
+        let left = |most: u64| 1.0 - (view.trial.0 as f64 / most.max(1) as f64).min(1.0);
+        let weight = view.config.max_trials.map_or(1.0, left) * deviation;
+        if logs.len() < LEAST_TRIALS || deviation < LEAST_DEVIATION || weight <= 0.0 {
+            return Self { model: None };
+        }
+        let targets = logs.iter().map(|log| (log - mean) / deviation).collect();
+        Self { model: Some((Model::fit(view.domain, points, targets), weight)) }
+    }
+
+    pub(super) fn log_seconds(&self, point: &[f64]) -> f64 {
+        self.model.as_ref().map_or(0.0, |(model, weight)| weight * model.predict(point).0)
+    }
+}
