@@ -42,6 +42,8 @@ pub(crate) fn of(material: &Material) -> Result<Vec<Importance>, String> {
         max_trials: None,
         max_step: None,
         workers: 1,
+        objectives: Vec::new(),
+        cost: None,
     };
     let mut study = Study::new(config).map_err(|error| error.to_string())?;
     for (number, (trial, value)) in (0..).zip(complete) {
