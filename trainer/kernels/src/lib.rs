@@ -1,1 +1,12 @@
-//! Convolutions and their neighbours for training on the CPU.
+//! Convolutions and their neighbours for training on the CPU: plain slices in, plain vectors out, channels last.
+//!
+//! Every result is a function of the inputs and of the number of rayon's threads, never of which thread came first.
+
+pub mod conv;
+pub mod fresh;
+pub mod norm;
+pub mod panel;
+pub mod simd;
+mod tile;
+
+pub use conv::{Conv, ConvShape};

@@ -1,0 +1,57 @@
+//! Speed of convolutions: forward and backward of the layers of the small ResNets, in GFLOP/s.
+//!
+//! `cargo bench -p nightsweep-kernels`; `RAYON_NUM_THREADS` sets the threads.
+
+use std::time::Instant;
+
+use nightsweep_kernels::panel::Stored;
+use nightsweep_kernels::{Conv, ConvShape};
+
+fn main() {
+    // Side, inputs, outputs, kernel, stride.
+    for [side, inputs, outputs, kernel, stride] in [
+        [32, 3, 16, 3, 1],
+        [32, 16, 16, 3, 1],
+        [32, 16, 32, 3, 2],
+        [16, 32, 32, 3, 1],
+        [16, 32, 64, 3, 2],
+        [8, 64, 64, 3, 1],
+        [28, 16, 16, 3, 1],
+        [14, 32, 32, 3, 1],
+        [7, 64, 64, 3, 1],
+        [32, 64, 64, 3, 1],
+        [16, 128, 128, 3, 1],
+        [8, 256, 256, 3, 1],
+        [4, 512, 512, 3, 1],
+        [16, 64, 128, 1, 2],
+    ] {
+        let shape = ConvShape { batch: 64, height: side, width: side, inputs, outputs, kernel, stride, padding: kernel / 2 };
+        let images = vec![0.5; shape.batch * shape.input_len()];
+        let weights = vec![0.5; shape.weight_len()];
+        let gradient = vec![0.5; shape.batch * shape.output_len()];
+        let [rows, columns] = shape.output_size();
+        let pixels = Stored { data: &gradient, pixels: rows * columns, channels: outputs };
+        let conv = Conv::new(shape);
+        let flops = 2.0 * (shape.batch * rows * columns * shape.weight_len()) as f64;
+        let forward = best(|| drop(conv.forward_with_moments(&images, &weights)));
+        let to_weights = best(|| drop(conv.backward(&images, &weights, &pixels, false, None)));
+        let both = best(|| drop(conv.backward(&images, &weights, &pixels, true, None)));
+        println!(
+            "{side:3}² {inputs:3} → {outputs:3} {kernel}×{kernel}/{stride}: forward {:6.1}, weights {:6.1}, images {:6.1} GFLOP/s; {:6.2} ms",
+            flops / forward / 1e9,
+            flops / to_weights / 1e9,
+            flops / (both - to_weights) / 1e9,
+            (forward + both) * 1e3,
+        );
+    }
+}
+
+/// Seconds of the fastest of some runs.
+fn best(mut run: impl FnMut()) -> f64 {
+    let mut seconds = || {
+        let begin = Instant::now();
+        run();
+        begin.elapsed().as_secs_f64()
+    };
+    (0..25).map(|_| seconds()).fold(f64::INFINITY, f64::min)
+}

@@ -1,0 +1,702 @@
+//! Dense convolutions of square filters, forward and backward, on images with the channels last.
+//!
+//! No patch matrix is made: each image is laid out once as a [`Panel`] that stays in the second-level cache, and tiles of
+//! pixels and output channels are summed in registers from there (Georganas 2018, arXiv 1808.05567). The gradient to the
+//! input is the same sum with the roles of the channels exchanged, one for each phase of the stride.
+
+#![expect(unsafe_code, reason = "hands pointers into checked slices to the tiles")]
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use crate::fresh::{assume_written, fresh};
+use crate::norm::{self, Moments};
+use crate::panel::{Panel, Pixels, Stored};
+use crate::simd::{Isa, Kernel, LEVEL, LANES, Level, dispatch};
+use crate::tile::{Inputs, Rectangle, correlate, outer_products};
+
+/// What is convolved with what; all sides square but the image's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Images.
+    pub batch: usize,
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// Channels of an image.
+    pub inputs: usize,
+    /// Channels of the result.
+    pub outputs: usize,
+    /// Rows and columns of a filter.
+    pub kernel: usize,
+    /// Pixels from one place of the filter to the next.
+    pub stride: usize,
+    /// Zeros around the image.
+    pub padding: usize,
+}
+
+impl ConvShape {
+    /// Rows and columns of the result.
+    pub fn output_size(&self) -> [usize; 2] {
+        [self.height, self.width].map(|side| (side + 2 * self.padding - self.kernel) / self.stride + 1)
+    }
+
+    /// Numbers of an image.
+    pub fn input_len(&self) -> usize {
+        self.height * self.width * self.inputs
+    }
+
+    /// Numbers of an image of the result.
+    pub fn output_len(&self) -> usize {
+        self.output_size().iter().product::<usize>() * self.outputs
+    }
+
+    /// Numbers of the weights, `[outputs, inputs, kernel, kernel]`.
+    pub fn weight_len(&self) -> usize {
+        self.outputs * self.inputs * self.kernel * self.kernel
+    }
+}
+
+/// Bytes of panels that a thread fills before it computes: most of a second-level cache of 1 MiB.
+const PANEL_BYTES: usize = 640 << 10;
+/// Bytes of weights that a tile reads again and again: most of a first-level cache of 48 KiB.
+const WEIGHT_BYTES: usize = 32 << 10;
+/// Pixels over which a tile of weight gradients is summed in registers.
+const SUMMED_PIXELS: usize = 128;
+/// Weights above which each thread sums the gradients of one share of the batch only.
+const MANY_WEIGHTS: usize = 1 << 16;
+
+/// A convolution, planned.
+#[derive(Debug)]
+pub struct Conv {
+    shape: ConvShape,
+    level: Level,
+    /// Of the images.
+    inputs: Panel,
+    /// Of the gradients to the result.
+    gradients: Panel,
+    forward: Correlation,
+    /// One for each phase of the input's pixels that any filter touches.
+    backward: Vec<Correlation>,
+    /// Whether phases touch all of the input's pixels.
+    covers: bool,
+}
+
+/// A sum over taps and channels of a panel, for a rectangle of pixels.
+#[derive(Debug)]
+struct Correlation {
+    /// Row and column of the filter for each tap.
+    filter: Vec<[usize; 2]>,
+    /// Distances in the panel from a pixel's place to its taps.
+    taps: Vec<usize>,
+    /// Of the panel's channels; the filter's other side.
+    channels: usize,
+    outputs: usize,
+    /// Channels in a block of the panel.
+    block: usize,
+    /// Vectors of outputs in a tile, at most.
+    vectors: usize,
+    /// Rows and columns of pixels.
+    size: [usize; 2],
+    /// Numbers in the output before the first pixel, from a row to the next, from a pixel to the next.
+    place: [usize; 3],
+}
+
+impl Conv {
+    /// Plans for this processor.
+    ///
+    /// # Panics
+    /// If the filter does not fit into the padded image, or a side is zero.
+    pub fn new(shape: ConvShape) -> Self {
+        Self::at(*LEVEL, shape)
+    }
+
+    /// Plans for a level of instructions.
+    pub fn at(level: Level, shape: ConvShape) -> Self {
+        let ConvShape { height, width, inputs, outputs, kernel, stride, padding, .. } = shape;
+        assert!(kernel > 0 && stride > 0 && inputs > 0 && outputs > 0, "{shape:?} has an empty side");
+        assert!(height.min(width) + 2 * padding >= kernel, "{shape:?} has no room for its filter");
+        let size = shape.output_size();
+        let reach = kernel.div_ceil(stride) - 1;
+        let of_inputs = Panel {
+            channels: inputs,
+            block: if inputs <= 4 { 4 } else { LANES },
+            stride,
+            phases: kernel.min(stride),
+            offset: padding,
+            size: size.map(|side| side + reach),
+            image: [height, width],
+        };
+        let last = [height, width].map(|side| (side - 1 + padding) / stride);
+        let of_gradients = Panel {
+            channels: outputs,
+            block: LANES,
+            stride: 1,
+            phases: 1,
+            offset: reach,
+            size: [0, 1].map(|axis| reach + size[axis].max(last[axis] + 1)),
+            image: size,
+        };
+        let filter: Vec<[usize; 2]> = (0..kernel * kernel).map(|tap| [tap / kernel, tap % kernel]).collect();
+        let forward = Correlation {
+            taps: filter.iter().map(|&[row, column]| of_inputs.distance(row, column)).collect(),
+            filter,
+            channels: inputs,
+            outputs,
+            block: of_inputs.block,
+            vectors: vectors(level, outputs, size[1]),
+            size,
+            place: [0, size[1] * outputs, outputs],
+        };
+        let mut backward = Vec::new();
+        for phase in (0..stride * stride).map(|phase| [phase / stride, phase % stride]) {
+            backward.extend(Correlation::to_inputs(level, shape, &of_gradients, phase));
+        }
+        let covers = backward.iter().map(|c| c.size[0] * c.size[1]).sum::<usize>() == height * width;
+        Self { shape, level, inputs: of_inputs, gradients: of_gradients, forward, backward, covers }
+    }
+
+    /// `images` `[batch, height, width, inputs]` and `weights` `[outputs, inputs, kernel, kernel]` to
+    /// `[batch, rows, columns, outputs]`.
+    pub fn forward(&self, images: &[f32], weights: &[f32]) -> Vec<f32> {
+        self.correlate_all(images, weights, None)
+    }
+
+    /// [`Self::forward`], and mean and variance of each output channel over the batch and its pixels.
+    pub fn forward_with_moments(&self, images: &[f32], weights: &[f32]) -> (Vec<f32>, Moments) {
+        let mut moments = vec![0.0; self.shape.batch * 2 * self.shape.outputs];
+        let result = self.correlate_all(images, weights, Some(&mut moments));
+        let pixels = self.shape.output_len() / self.shape.outputs;
+        (result, Moments::of_images(&moments, self.shape.outputs, pixels))
+    }
+
+    fn correlate_all(&self, images: &[f32], weights: &[f32], moments: Option<&mut [f32]>) -> Vec<f32> {
+        let ConvShape { batch, outputs, .. } = self.shape;
+        assert_eq!(images.len(), batch * self.shape.input_len(), "the images are not of {:?}", self.shape);
+        assert_eq!(weights.len(), self.shape.weight_len(), "the weights are not of {:?}", self.shape);
+        let packed = self.forward.pack(weights, self.shape.kernel, Side::Forward);
+        let mut result = fresh(batch * self.shape.output_len());
+        let group = images_at_once(self.inputs.len()).min(batch.div_ceil(rayon::current_num_threads())).max(1);
+        let of_group = |moments: Option<&mut [f32]>, index: usize, out: &mut [MaybeUninit<f32>]| {
+            let from = index * group * self.shape.input_len();
+            let images = &images[from..(from + group * self.shape.input_len()).min(images.len())];
+            let count = images.len() / self.shape.input_len();
+            with_scratch(count * self.inputs.len(), |panels| {
+                dispatch(self.level, ForwardGroup { conv: self, images, weights: &packed, panels, out, moments });
+            });
+        };
+        let results = result.par_chunks_mut(group * self.shape.output_len()).enumerate();
+        match moments {
+            Some(moments) => results
+                .zip(moments.par_chunks_mut(group * 2 * outputs))
+                .for_each(|((index, out), moments)| of_group(Some(moments), index, out)),
+            None => results.for_each(|(index, out)| of_group(None, index, out)),
+        }
+        assume_written(result)
+    }
+
+    /// The gradient to the images, if `wants_images`, and that to the weights, from that to the result.
+    ///
+    /// `shortcut` is a gradient that the images get from elsewhere; it is added.
+    pub fn backward<P: Pixels + Sync>(
+        &self,
+        images: &[f32],
+        weights: &[f32],
+        gradient: &P,
+        wants_images: bool,
+        shortcut: Option<Vec<f32>>,
+    ) -> (Option<Vec<f32>>, Vec<f32>) {
+        let ConvShape { batch, kernel, .. } = self.shape;
+        assert_eq!(images.len(), batch * self.shape.input_len(), "the images are not of {:?}", self.shape);
+        assert_eq!(weights.len(), self.shape.weight_len(), "the weights are not of {:?}", self.shape);
+        let packed: Vec<_> = match wants_images {
+            true => self.backward.iter().map(|c| c.pack(weights, kernel, Side::Backward)).collect(),
+            false => Vec::new(),
+        };
+        let adds = shortcut.is_some();
+        let mut to_images: Vec<MaybeUninit<f32>> = match (shortcut, wants_images) {
+            (Some(shortcut), true) => {
+                assert_eq!(shortcut.len(), images.len(), "the shortcut is not of {:?}", self.shape);
+                crate::fresh::as_room(shortcut)
+            }
+            (None, true) => fresh(images.len()),
+            (_, false) => Vec::new(),
+        };
+        let threads = rayon::current_num_threads();
+        let shares = if self.shape.weight_len() > MANY_WEIGHTS { threads } else { 2 * threads };
+        let share = batch.div_ceil(shares).max(1);
+        let len = self.shape.input_len();
+        let mut rest: &mut [MaybeUninit<f32>] = &mut to_images;
+        let mut work = Vec::with_capacity(shares);
+        for first in (0..batch).step_by(share) {
+            let count = share.min(batch - first);
+            let (mine, others) = rest.split_at_mut(if wants_images { count * len } else { 0 });
+            rest = others;
+            work.push((first, count, mine, vec![0.0; self.forward.packed_len()]));
+        }
+        let sums: Vec<Vec<f32>> = work
+            .into_par_iter()
+            .map(|(first, count, to_images, mut sums)| {
+                let group = images_at_once(self.inputs.len() + self.gradients.len()).min(count);
+                let room = group * (self.inputs.len() + self.gradients.len());
+                with_scratch(room, |panels| {
+                    let images = Stored { data: images, pixels: len / self.shape.inputs, channels: self.shape.inputs };
+                    let share = BackwardShare {
+                        conv: self,
+                        images,
+                        gradient,
+                        weights: &packed,
+                        range: [first, count, group],
+                        panels,
+                        to_images,
+                        adds,
+                        sums: &mut sums,
+                    };
+                    dispatch(self.level, share);
+                });
+                sums
+            })
+            .collect();
+        let mut sums = sums.into_iter();
+        let mut total = sums.next().unwrap_or_else(|| vec![0.0; self.forward.packed_len()]);
+        for sums in sums {
+            norm::add_to(&mut total, &sums);
+        }
+        let to_weights = self.forward.unpack(&total, kernel);
+        (wants_images.then(|| assume_written(to_images)), to_weights)
+    }
+}
+
+/// Images whose panels fill the cache together.
+fn images_at_once(panel_len: usize) -> usize {
+    (PANEL_BYTES / (panel_len * size_of::<f32>())).max(1)
+}
+
+thread_local! {
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends a thread's own numbers, which are of no value.
+fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    let mut scratch = SCRATCH.take();
+    if scratch.len() < len {
+        scratch.resize(len, 0.0);
+    }
+    let result = work(&mut scratch[..len]);
+    SCRATCH.set(scratch);
+    result
+}
+
+/// How wide tiles are: the wider, the fewer loads; but they need pixels to go with.
+fn vectors(level: Level, outputs: usize, columns: usize) -> usize {
+    let wanted = match level {
+        Level::Avx512 if columns <= 6 => 4,
+        Level::Avx512 => 2,
+        Level::Avx2 | Level::Plain => 1,
+    };
+    wanted.min(1 << outputs.div_ceil(LANES).ilog2())
+}
+
+/// Which channels of `[outputs, inputs, kernel, kernel]` are summed over.
+#[derive(Clone, Copy)]
+enum Side {
+    /// The second.
+    Forward,
+    /// The first.
+    Backward,
+}
+
+impl Correlation {
+    /// The gradient to those input pixels that have this phase in the padded image; `None` if there are none, or if no
+    /// filter touches them.
+    fn to_inputs(level: Level, shape: ConvShape, panel: &Panel, phase: [usize; 2]) -> Option<Self> {
+        let ConvShape { height, width, inputs, outputs, kernel, stride, padding, .. } = shape;
+        // The first image row of the phase, and that output row whose filter begins at it.
+        let first = phase.map(|phase| (phase + stride * padding - padding) % stride);
+        let begin = first.map(|first| (first + padding) / stride);
+        let along = |axis: usize| (phase[axis]..kernel).step_by(stride);
+        let filter: Vec<[usize; 2]> = along(0).flat_map(|row| along(1).map(move |column| [row, column])).collect();
+        let size = [height, width];
+        if filter.is_empty() || first[0] >= height || first[1] >= width {
+            return None;
+        }
+        let size = [0, 1].map(|axis| (size[axis] - first[axis]).div_ceil(stride));
+        let distance = |&[row, column]: &[usize; 2]| {
+            panel.distance(begin[0] + panel.offset - row / stride, begin[1] + panel.offset - column / stride)
+        };
+        Some(Self {
+            taps: filter.iter().map(distance).collect(),
+            filter,
+            channels: outputs,
+            outputs: inputs,
+            block: panel.block,
+            vectors: vectors(level, inputs, size[1]),
+            size,
+            place: [(first[0] * width + first[1]) * inputs, stride * width * inputs, stride * inputs],
+        })
+    }
+
+    /// Numbers of the packed weights, whose lanes are full.
+    fn packed_len(&self) -> usize {
+        self.taps.len() * self.channels * self.outputs.div_ceil(LANES) * LANES
+    }
+
+    /// The groups of output vectors: where they begin, and how many they are (a power of two).
+    #[inline(always)]
+    fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (all, wanted) = (self.outputs.div_ceil(LANES), self.vectors);
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let begin = next;
+            let left = all - begin;
+            let count = if left == 0 { return None } else { wanted.min(1 << left.ilog2()) };
+            next += count;
+            Some((begin, count))
+        })
+    }
+
+    /// Calls back with each weight's place in the packed order `[group][block][tap][channel][output of the group]` and
+    /// in `[outputs, inputs, kernel, kernel]`.
+    fn for_each_weight(&self, kernel: usize, side: Side, mut f: impl FnMut(usize, usize)) {
+        let area = kernel * kernel;
+        let [of_output, of_channel] = match side {
+            Side::Forward => [self.channels * area, area],
+            Side::Backward => [area, self.outputs * area],
+        };
+        let mut packed = 0;
+        for (vector, count) in self.groups() {
+            for block in (0..self.channels).step_by(self.block) {
+                for &[row, column] in &self.filter {
+                    for channel in block..(block + self.block).min(self.channels) {
+                        let plain = channel * of_channel + row * kernel + column;
+                        for lane in 0..count * LANES {
+                            let output = vector * LANES + lane;
+                            if output < self.outputs {
+                                f(packed + lane, plain + output * of_output);
+                            }
+                        }
+                        packed += count * LANES;
+                    }
+                }
+            }
+        }
+    }
+
+    fn pack(&self, weights: &[f32], kernel: usize, side: Side) -> Vec<f32> {
+        let mut packed = vec![0.0; self.packed_len()];
+        self.for_each_weight(kernel, side, |to, from| packed[to] = weights[from]);
+        packed
+    }
+
+    fn unpack(&self, packed: &[f32], kernel: usize) -> Vec<f32> {
+        let mut weights = vec![0.0; self.outputs * self.channels * kernel * kernel];
+        self.for_each_weight(kernel, Side::Forward, |from, to| weights[to] = packed[from]);
+        weights
+    }
+
+    /// Sums for some images.
+    ///
+    /// # Safety
+    /// `panels` must hold the images' panels, `weights` must be packed, and `out` must have room for the results,
+    /// `image_len` numbers apart, and hold numbers if `adds`.
+    #[inline(always)]
+    unsafe fn run<I: Isa>(
+        &self,
+        panel: &Panel,
+        panels: &[f32],
+        weights: &[f32],
+        out: *mut f32,
+        image_len: usize,
+        adds: bool,
+    ) {
+        debug_assert_eq!(weights.len(), self.packed_len());
+        // SAFETY: the panel has the taps of each of these pixels, as `Conv::at` made it; the caller has the rest.
+        unsafe {
+            match self.block {
+                4 => self.run_blocked::<I, 4>(panel, panels, weights, out, image_len, adds),
+                _ => self.run_blocked::<I, LANES>(panel, panels, weights, out, image_len, adds),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run_blocked<I: Isa, const B: usize>(
+        &self,
+        panel: &Panel,
+        panels: &[f32],
+        weights: &[f32],
+        out: *mut f32,
+        image_len: usize,
+        adds: bool,
+    ) {
+        let blocks = panel.blocks();
+        for (vector, count) in self.groups() {
+            let width = count * LANES;
+            let lanes = (self.outputs - vector * LANES).min(width);
+            let at_once = (WEIGHT_BYTES / (self.taps.len() * B * width * size_of::<f32>())).clamp(1, blocks);
+            for block in (0..blocks).step_by(at_once) {
+                let these = at_once.min(blocks - block);
+                let inputs = Inputs {
+                    blocks: these,
+                    block_stride: panel.block_stride(),
+                    last: if block + these == blocks { panel.last() } else { B },
+                    taps: &self.taps,
+                };
+                let begin = self.taps.len() * (vector * LANES * self.channels + block * B * width);
+                for (image, panel_of_image) in panels.chunks_exact(panel.len()).enumerate() {
+                    for row in 0..self.size[0] {
+                        // SAFETY: as the caller promises.
+                        unsafe {
+                            let x = panel_of_image.as_ptr().add(block * panel.block_stride() + row * panel.row_stride());
+                            let to = image * image_len + self.place[0] + row * self.place[1] + vector * LANES;
+                            let adds = adds || block > 0;
+                            let to = out.add(to);
+                            self.row::<I, B>(x, inputs, weights.as_ptr().add(begin), to, [count, lanes], adds);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One row, in tiles of about the same width.
+    #[inline(always)]
+    unsafe fn row<I: Isa, const B: usize>(
+        &self,
+        x: *const f32,
+        inputs: Inputs,
+        weights: *const f32,
+        out: *mut f32,
+        [count, lanes]: [usize; 2],
+        adds: bool,
+    ) {
+        let columns = self.size[1];
+        let tiles = columns.div_ceil(I::TILES[count.ilog2() as usize]);
+        let (narrow, wider) = (columns / tiles, columns % tiles);
+        let mut column = 0;
+        macro_rules! tile {
+            ($pixels:expr, $n:literal: $($p:literal)*) => {
+                match $pixels {
+                    $($p if $p <= I::TILES[($n as usize).ilog2() as usize] => correlate::<I, $p, $n, B>(
+                        x.add(column * B),
+                        inputs,
+                        weights,
+                        out.add(column * self.place[2]),
+                        self.place[2],
+                        lanes,
+                        adds,
+                    ),)*
+                    _ => unreachable!("tiles are at most as wide as the instruction set says"),
+                }
+            };
+        }
+        for tile in 0..tiles {
+            let pixels = narrow + usize::from(tile < wider);
+            // SAFETY: as the caller promises; the tile is inside the row.
+            unsafe {
+                match count {
+                    1 => tile!(pixels, 1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
+                    2 => tile!(pixels, 2: 1 2 3 4 5 6 7 8 9 10 11 12),
+                    _ => tile!(pixels, 4: 1 2 3 4 5 6),
+                }
+            }
+            column += pixels;
+        }
+    }
+}
+
+struct ForwardGroup<'a> {
+    conv: &'a Conv,
+    images: &'a [f32],
+    weights: &'a [f32],
+    panels: &'a mut [f32],
+    out: &'a mut [MaybeUninit<f32>],
+    moments: Option<&'a mut [f32]>,
+}
+
+impl Kernel for ForwardGroup<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        let Self { conv: Conv { shape, inputs, forward, .. }, images, weights, panels, out, moments } = self;
+        let pixels = Stored { data: images, pixels: shape.height * shape.width, channels: shape.inputs };
+        let len = shape.output_len();
+        // SAFETY: panels and outputs were made for these images.
+        unsafe {
+            for (image, panel) in panels.chunks_exact_mut(inputs.len()).enumerate() {
+                inputs.fill::<I>(&pixels, image, panel.as_mut_ptr());
+            }
+            forward.run::<I>(inputs, panels, weights, out.as_mut_ptr().cast(), len, false);
+        }
+        let Some(moments) = moments else { return };
+        for (image, moments) in out.chunks_exact(len).zip(moments.chunks_exact_mut(2 * shape.outputs)) {
+            // SAFETY: all of the image was just written.
+            unsafe { norm::moments::<I>(image.assume_init_ref(), shape.outputs, moments) };
+        }
+    }
+}
+
+struct BackwardShare<'a, P> {
+    conv: &'a Conv,
+    images: Stored<'a>,
+    gradient: &'a P,
+    weights: &'a [Vec<f32>],
+    /// First image, how many, and how many at once.
+    range: [usize; 3],
+    panels: &'a mut [f32],
+    to_images: &'a mut [MaybeUninit<f32>],
+    adds: bool,
+    sums: &'a mut [f32],
+}
+
+impl<P: Pixels> Kernel for BackwardShare<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        let Self { conv, images, gradient, weights, range: [first, count, group], panels, to_images, adds, sums } = self;
+        let Conv { shape, inputs, gradients, backward, covers, .. } = conv;
+        let (of_images, of_gradients) = panels.split_at_mut(group * inputs.len());
+        let len = shape.input_len();
+        for begin in (0..count).step_by(group) {
+            let these = group.min(count - begin);
+            let of_images = &mut of_images[..these * inputs.len()];
+            let of_gradients = &mut of_gradients[..these * gradients.len()];
+            // SAFETY: panels, sums and outputs were made for these images.
+            unsafe {
+                for image in 0..these {
+                    let panel = of_images[image * inputs.len()..].as_mut_ptr();
+                    inputs.fill::<I>(&images, first + begin + image, panel);
+                    let panel = of_gradients[image * gradients.len()..].as_mut_ptr();
+                    gradients.fill::<I>(gradient, first + begin + image, panel);
+                }
+                conv.sum_weights::<I>(these, of_images, of_gradients, sums);
+                if !to_images.is_empty() {
+                    let out = &mut to_images[begin * len..(begin + these) * len];
+                    if !covers && !adds {
+                        out.fill(MaybeUninit::new(0.0));
+                    }
+                    for (phase, weights) in backward.iter().zip(weights) {
+                        phase.run::<I>(gradients, of_gradients, weights, out.as_mut_ptr().cast(), len, adds);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Conv {
+    /// Adds the gradients of some images to the packed sums.
+    ///
+    /// # Safety
+    /// The slices must be of so many images, and of this convolution.
+    #[inline(always)]
+    unsafe fn sum_weights<I: Isa>(&self, images: usize, x: &[f32], gradient: &[f32], sums: &mut [f32]) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self.inputs.block {
+                4 => self.sum_weights_blocked::<I, 4>(images, x, gradient, sums),
+                _ => self.sum_weights_blocked::<I, LANES>(images, x, gradient, sums),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_weights_blocked<I: Isa, const B: usize>(
+        &self,
+        images: usize,
+        x: &[f32],
+        gradient: &[f32],
+        sums: &mut [f32],
+    ) {
+        let Self { inputs, gradients, forward, .. } = self;
+        let [rows, columns] = forward.size;
+        let rows_at_once = SUMMED_PIXELS.div_ceil(columns).min(rows);
+        let images_at_once = SUMMED_PIXELS.div_ceil(rows * columns).min(images);
+        let offset = gradients.offset * (gradients.row_stride() + LANES);
+        for (vector, count) in forward.groups() {
+            for block in 0..inputs.blocks() {
+                let channels = if block + 1 == inputs.blocks() { inputs.last() } else { B };
+                let begin = vector * LANES * forward.taps.len() * forward.channels
+                    + block * B * forward.taps.len() * count * LANES;
+                for image in (0..images).step_by(images_at_once) {
+                    for row in (0..rows).step_by(rows_at_once) {
+                        let over = Rectangle {
+                            images: images_at_once.min(images - image),
+                            rows: rows_at_once.min(rows - row),
+                            columns,
+                            image_stride: [inputs.len(), gradients.len()],
+                            row_stride: [inputs.row_stride(), gradients.row_stride()],
+                            vector_stride: gradients.block_stride(),
+                        };
+                        // SAFETY: the rectangle is inside the panels, and the sums have each block of each group.
+                        unsafe {
+                            let x = x.as_ptr().add(
+                                image * inputs.len() + block * inputs.block_stride() + row * inputs.row_stride(),
+                            );
+                            let gradient = gradient.as_ptr().add(
+                                image * gradients.len()
+                                    + vector * gradients.block_stride()
+                                    + row * gradients.row_stride()
+                                    + offset,
+                            );
+                            for (index, &tap) in forward.taps.iter().enumerate() {
+                                let sums = sums.as_mut_ptr().add(begin + index * channels * count * LANES);
+                                channel_tiles::<I, B>(x.add(tap), gradient, over, sums, channels, count);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Outer products for all channels of a block, as many at once as the registers hold.
+///
+/// # Safety
+/// As of [`outer_products`].
+#[inline(always)]
+unsafe fn channel_tiles<I: Isa, const B: usize>(
+    x: *const f32,
+    gradient: *const f32,
+    over: Rectangle,
+    sums: *mut f32,
+    channels: usize,
+    count: usize,
+) {
+    let wide = I::TILES[0] >= LANES;
+    let mut channel = 0;
+    macro_rules! tile {
+        ($c:literal, $n:literal) => {{
+            outer_products::<I, $c, $n, B>(x.add(channel), gradient, over, sums.add(channel * $n * LANES));
+            channel += $c;
+        }};
+    }
+    while channel < channels {
+        // SAFETY: the caller's.
+        unsafe {
+            match (count, channels - channel) {
+                (1, 16..) if wide => tile!(16, 1),
+                (1, 8..) if wide => tile!(8, 1),
+                (1, 4..) => tile!(4, 1),
+                (1, 3) => tile!(3, 1),
+                (1, 2) => tile!(2, 1),
+                (1, _) => tile!(1, 1),
+                (2, 8..) if wide => tile!(8, 2),
+                (2, 4..) if wide => tile!(4, 2),
+                (2, 3) if wide => tile!(3, 2),
+                (2, 2) if wide => tile!(2, 2),
+                (2, _) if wide => tile!(1, 2),
+                (4, 4..) if wide => tile!(4, 4),
+                (4, 2..) if wide => tile!(2, 4),
+                (4, _) if wide => tile!(1, 4),
+                _ => unreachable!("groups are of one, two or four vectors, and of one where registers are few"),
+            }
+        }
+    }
+}
