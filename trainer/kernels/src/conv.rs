@@ -293,7 +293,7 @@ fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
 /// How wide tiles are: the wider, the fewer loads; but they need pixels to go with.
 fn vectors(level: Level, outputs: usize, columns: usize) -> usize {
     let wanted = match level {
-        Level::Avx512 if columns <= 6 => 4,
+        Level::Avx512 if columns <= 4 => 4,
         Level::Avx512 => 2,
         Level::Avx2 | Level::Plain => 1,
     };
@@ -669,7 +669,7 @@ unsafe fn channel_tiles<I: Isa, const B: usize>(
     channels: usize,
     count: usize,
 ) {
-    let wide = I::TILES[0] >= LANES;
+    let wide = I::TILES[1] > 0;
     let mut channel = 0;
     macro_rules! tile {
         ($c:literal, $n:literal) => {{

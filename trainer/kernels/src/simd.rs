@@ -134,7 +134,7 @@ mod x86 {
     // SAFETY of all below: the caller sees to the instructions, and to the numbers behind the pointers.
     impl Isa for Avx512 {
         type V = __m512;
-        const TILES: [usize; 3] = [16, 12, 6];
+        const TILES: [usize; 3] = [14, 8, 4];
 
         #[inline(always)]
         unsafe fn zero() -> __m512 {
