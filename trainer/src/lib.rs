@@ -3,6 +3,7 @@
 pub mod augment;
 pub mod batches;
 pub mod checkpoint;
+pub mod cpu;
 pub mod data;
 pub mod device;
 pub mod fit;

@@ -1,6 +1,7 @@
 //! The networks: from a batch of images to one score per class.
 
 mod convnet;
+mod fused;
 mod init;
 mod mlp;
 mod resnet;

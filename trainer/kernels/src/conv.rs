@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::fresh::{assume_written, fresh};
 use crate::norm::{self, Moments};
 use crate::panel::{Panel, Pixels, Stored};
-use crate::simd::{Isa, Kernel, LEVEL, LANES, Level, dispatch};
+use crate::simd::{Isa, Kernel, LANES, LEVEL, Level, dispatch};
 use crate::tile::{Inputs, Rectangle, correlate, outer_products};
 
 /// What is convolved with what; all sides square but the image's.
@@ -157,6 +157,11 @@ impl Conv {
         }
         let covers = backward.iter().map(|c| c.size[0] * c.size[1]).sum::<usize>() == height * width;
         Self { shape, level, inputs: of_inputs, gradients: of_gradients, forward, backward, covers }
+    }
+
+    /// What is convolved with what.
+    pub fn shape(&self) -> ConvShape {
+        self.shape
     }
 
     /// `images` `[batch, height, width, inputs]` and `weights` `[outputs, inputs, kernel, kernel]` to
@@ -450,7 +455,8 @@ impl Correlation {
                     for row in 0..self.size[0] {
                         // SAFETY: as the caller promises.
                         unsafe {
-                            let x = panel_of_image.as_ptr().add(block * panel.block_stride() + row * panel.row_stride());
+                            let x =
+                                panel_of_image.as_ptr().add(block * panel.block_stride() + row * panel.row_stride());
                             let to = image * image_len + self.place[0] + row * self.place[1] + vector * LANES;
                             let adds = adds || block > 0;
                             let to = out.add(to);
@@ -558,7 +564,8 @@ impl<P: Pixels> Kernel for BackwardShare<'_, P> {
 
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        let Self { conv, images, gradient, weights, range: [first, count, group], panels, to_images, adds, sums } = self;
+        let Self { conv, images, gradient, weights, range: [first, count, group], panels, to_images, adds, sums } =
+            self;
         let Conv { shape, inputs, gradients, backward, covers, .. } = conv;
         let (of_images, of_gradients) = panels.split_at_mut(group * inputs.len());
         let len = shape.input_len();
@@ -635,9 +642,9 @@ impl Conv {
                         };
                         // SAFETY: the rectangle is inside the panels, and the sums have each block of each group.
                         unsafe {
-                            let x = x.as_ptr().add(
-                                image * inputs.len() + block * inputs.block_stride() + row * inputs.row_stride(),
-                            );
+                            let x = x
+                                .as_ptr()
+                                .add(image * inputs.len() + block * inputs.block_stride() + row * inputs.row_stride());
                             let gradient = gradient.as_ptr().add(
                                 image * gradients.len()
                                     + vector * gradients.block_stride()

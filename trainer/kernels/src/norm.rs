@@ -197,7 +197,10 @@ pub fn scale_shift_clamp(
         let no_clamp = matches!(shortcut, Shortcut::Subsampled { .. });
         let bounds = if no_clamp { Clamp::Nothing } else { clamp }.bounds();
         let out: &mut [_] = out;
-        dispatch(*LEVEL, ScaleShift { data, scale, shift, shortcut: shortcut_of, bounds, out: out.as_mut_ptr().cast() });
+        dispatch(
+            *LEVEL,
+            ScaleShift { data, scale, shift, shortcut: shortcut_of, bounds, out: out.as_mut_ptr().cast() },
+        );
         if let Shortcut::Subsampled { data, size: [height, width], channels: fewer, stride, before } = shortcut {
             // SAFETY: all was just written.
             let out = unsafe { out.assume_init_mut() };
@@ -212,7 +215,13 @@ pub fn scale_shift_clamp(
                 let [low, high] = clamp.bounds();
                 for x in out {
                     // Not `clamp`, and in this order: no number must stay none.
-                    *x = if *x < low { low } else if *x > high { high } else { *x };
+                    *x = if *x < low {
+                        low
+                    } else if *x > high {
+                        high
+                    } else {
+                        *x
+                    };
                 }
             }
         }
@@ -386,7 +395,8 @@ impl Pixels for NormGradient<'_> {
             let data = read_up_to::<I>(self.data.as_ptr().add(at), count);
             let mut gradient = read_up_to::<I>(self.gradient.as_ptr().add(at), count);
             if let Some(bounds) = self.bounds {
-                gradient = masked::<I>(gradient, data, of_channel(&self.norm.scale), of_channel(&self.norm.shift), bounds);
+                gradient =
+                    masked::<I>(gradient, data, of_channel(&self.norm.scale), of_channel(&self.norm.shift), bounds);
             }
             let [of_gradient, of_data, added] = &self.terms;
             I::fma(gradient, of_channel(of_gradient), I::fma(data, of_channel(of_data), of_channel(added)))

@@ -3,7 +3,10 @@
 //! Both read images from a *panel*: channels in blocks, pixels of a block side by side, so that a pixel's neighbour is
 //! at a distance that the compiler knows.
 
-#![expect(unsafe_code, reason = "the accumulators are fed through pointers; a check on each load would halve the speed")]
+#![expect(
+    unsafe_code,
+    reason = "the accumulators are fed through pointers; a check on each load would halve the speed"
+)]
 
 use crate::simd::{Isa, LANES};
 

@@ -170,8 +170,7 @@ fn the_gradient_through_a_norm_is_that_of_differences() {
     };
     let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|&x| f64::from(x)).collect() };
     let at = [wide(&images), wide(&weights), wide(&gamma), wide(&beta)];
-    let found: [&[f32]; 4] =
-        [&to_images.unwrap(), &to_weights, &gradient.to_parameters[0], &gradient.to_parameters[1]];
+    let found: [&[f32]; 4] = [&to_images.unwrap(), &to_weights, &gradient.to_parameters[0], &gradient.to_parameters[1]];
     for (which, found) in found.into_iter().enumerate() {
         for index in (0..found.len()).step_by(1 + found.len() / 40) {
             let moved = |by: f64| {

@@ -5,10 +5,13 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::module::{adaptive_avg_pool2d, max_pool2d};
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
+use nightsweep_kernels::norm::Clamp;
 
 use super::InputShape;
+use super::fused::conv_norm;
 use super::resnet::conv;
+use crate::cpu::Added;
 use crate::recipe;
 
 /// Three stages, a global average, dropout and one linear layer.
@@ -48,7 +51,7 @@ impl Convnet {
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = images;
         for stage in &self.stages {
-            x = activation::relu(stage.norm.forward(stage.conv.forward(x)));
+            x = conv_norm(&stage.conv, &stage.norm, x, Added::Nothing, Clamp::Relu).0;
             let [_, _, height, width] = x.dims();
             // A map of one pixel has nothing left to pool.
             if height > 1 && width > 1 {

@@ -5,9 +5,12 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::module::{adaptive_avg_pool2d, max_pool2d};
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor, activation, s};
+use burn::tensor::{Device, Tensor};
+use nightsweep_kernels::norm::Clamp;
 
 use super::InputShape;
+use super::fused::conv_norm;
+use crate::cpu::Added;
 use crate::recipe::Stem;
 
 /// Images of at most this many pixels a side get the small stem.
@@ -88,7 +91,7 @@ impl Resnet {
     }
 
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = activation::relu(self.bn1.forward(self.conv1.forward(images)));
+        let (mut x, _) = conv_norm(&self.conv1, &self.bn1, images, Added::Nothing, Clamp::Relu);
         if self.pools {
             x = max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]));
         }
@@ -101,28 +104,16 @@ impl Resnet {
 
 impl BasicBlock {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = activation::relu(self.bn1.forward(self.conv1.forward(input.clone())));
-        let x = self.bn2.forward(self.conv2.forward(x));
+        let (x, input) = conv_norm(&self.conv1, &self.bn1, input, Added::Nothing, Clamp::Relu);
         let shortcut = match &self.downsample {
-            Some(projection) => projection.norm.forward(projection.conv.forward(input)),
-            None => self.subsample(input),
+            Some(Projection { conv, norm }) => {
+                Added::Same(conv_norm(conv, norm, input, Added::Nothing, Clamp::Nothing).0)
+            }
+            None if self.stride == 1 && self.widening == 0 => Added::Same(input),
+            // Option A: every stride-th pixel, and zeros for the new channels, half before and half behind.
+            None => Added::Subsampled { images: input, stride: self.stride, before: self.widening / 2 },
         };
-        activation::relu(x + shortcut)
-    }
-
-    /// Option A: every stride-th pixel, and zeros for the new channels, half before and half behind.
-    fn subsample(&self, input: Tensor<4>) -> Tensor<4> {
-        if self.stride == 1 && self.widening == 0 {
-            return input;
-        }
-        let x = match self.stride {
-            1 => input,
-            stride => input.slice(s![.., .., 0..;stride as isize, 0..;stride as isize]),
-        };
-        let [batch, _, height, width] = x.dims();
-        let zeros = |channels| Tensor::zeros([batch, channels, height, width], &x.device());
-        let before = self.widening / 2;
-        Tensor::cat(vec![zeros(before), x.clone(), zeros(self.widening - before)], 1)
+        conv_norm(&self.conv2, &self.bn2, x, shortcut, Clamp::Relu).0
     }
 }
 

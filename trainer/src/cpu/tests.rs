@@ -1,0 +1,179 @@
+use burn::module::Param;
+use burn::tensor::module::{batch_norm_train, conv2d};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Distribution, activation, s};
+
+use super::*;
+
+/// A block's worth of operations: inputs, outputs, size, stride, and whether the shortcut is option A's.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    batch: usize,
+    channels: [usize; 2],
+    size: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    clamp: Clamp,
+    shortcut: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Nothing,
+    /// The input itself.
+    Input,
+    /// The input, subsampled.
+    Subsampled,
+}
+
+/// Output, gradients to input, weight, gamma and beta, mean, variance.
+fn run(case: Case, ours: bool) -> Vec<Vec<f32>> {
+    let device = Device::flex().autodiff();
+    device.seed(5);
+    let Case { batch, channels: [inputs, outputs], size: [height, width], kernel, stride, clamp, shortcut } = case;
+    let random = |dims: [usize; 4]| Tensor::<4>::random(dims, Distribution::Normal(0.0, 1.0), &device);
+    let vector = || Tensor::<1>::random([outputs], Distribution::Uniform(0.5, 1.5), &device).require_grad();
+    let x = random([batch, inputs, height, width]).require_grad();
+    let weight = random([outputs, inputs, kernel, kernel]).require_grad();
+    let (gamma, beta) = (vector(), vector());
+    let filters = Filters { weight: weight.clone(), stride, padding: kernel / 2 };
+    let before = (outputs - inputs.min(outputs)) / 2;
+    // Something before, so that the shortcut's gradient has somewhere to go on to.
+    let input = x.clone().mul_scalar(1.5);
+    let (output, mean, variance) = match ours {
+        true => {
+            let affine = Affine { gamma: gamma.clone(), beta: beta.clone(), epsilon: 1e-5 };
+            // The shortcut is behind a first convolution, as in a residual block.
+            let through = Filters { weight: Tensor::ones([inputs, inputs, 1, 1], &device), stride: 1, padding: 0 };
+            let first = Affine {
+                gamma: Tensor::ones([inputs], &device),
+                beta: Tensor::zeros([inputs], &device),
+                epsilon: 1e-5,
+            };
+            let block = conv_norm(&input, &through, &first, &Added::Nothing, Clamp::Relu).unwrap();
+            let shortcut = match shortcut {
+                Kind::Nothing => Added::Nothing,
+                Kind::Input => Added::Same(block.input),
+                Kind::Subsampled => Added::Subsampled { images: block.input, stride, before },
+            };
+            let normed = conv_norm(&block.output, &filters, &affine, &shortcut, clamp).unwrap();
+            (normed.output, normed.mean, normed.variance)
+        }
+        false => {
+            let first = conv2d(input.clone(), Tensor::ones([inputs, inputs, 1, 1], &device), None, options(1, 0));
+            let ones = Tensor::ones([inputs], &device);
+            let first = batch_norm_train(first, ones.clone(), ones.zeros_like(), 1e-5);
+            let data = conv2d(activation::relu(first.output), weight.clone(), None, options(stride, kernel / 2));
+            let [_, _, rows, columns] = data.dims();
+            let count = (batch * rows * columns) as f64;
+            let normed = batch_norm_train(data, gamma.clone(), beta.clone(), 1e-5);
+            let output = match shortcut {
+                Kind::Nothing => normed.output,
+                Kind::Input => normed.output + input,
+                Kind::Subsampled => {
+                    let step = stride as isize;
+                    let taken = input.slice(s![.., .., 0..;step, 0..;step]);
+                    let zeros = |channels| Tensor::zeros([batch, channels, rows, columns], &device);
+                    let behind = outputs - inputs - before;
+                    normed.output + Tensor::cat(vec![zeros(before), taken, zeros(behind)], 1)
+                }
+            };
+            let [low, high] = clamp.bounds();
+            (output.clamp(low, high), normed.mean.inner(), normed.variance.inner().mul_scalar(count / (count - 1.0)))
+        }
+    };
+    let upstream = random(output.dims());
+    let mut gradients = (output.clone() * upstream).sum().backward();
+    let numbers = |tensor: Tensor<4>| tensor.into_data().try_into_vec::<f32>().unwrap();
+    let values = |tensor: Tensor<1>| tensor.into_data().try_into_vec::<f32>().unwrap();
+    vec![
+        numbers(output.inner()),
+        numbers(x.grad_remove(&mut gradients).unwrap()),
+        numbers(weight.grad_remove(&mut gradients).unwrap()),
+        values(gamma.grad_remove(&mut gradients).unwrap()),
+        values(beta.grad_remove(&mut gradients).unwrap()),
+        values(mean),
+        values(variance),
+    ]
+}
+
+fn options(stride: usize, padding: usize) -> ConvOptions<2> {
+    ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1)
+}
+
+/// Ours and burn's own operations agree.
+fn check(case: Case) {
+    let [ours, burns] = [true, false].map(|ours| run(case, ours));
+    for (which, (ours, burns)) in ours.iter().zip(&burns).enumerate() {
+        assert_eq!(ours.len(), burns.len());
+        let scale = burns.iter().fold(1.0f32, |scale, x| scale.max(x.abs()));
+        for (a, b) in ours.iter().zip(burns) {
+            assert!((a - b).abs() < 1e-4 * scale, "{case:?}, {which}: {a} instead of {b}");
+        }
+    }
+}
+
+const CASE: Case = Case {
+    batch: 3,
+    channels: [5, 20],
+    size: [9, 7],
+    kernel: 3,
+    stride: 1,
+    clamp: Clamp::Relu,
+    shortcut: Kind::Nothing,
+};
+
+#[test]
+fn values_and_gradients_are_those_of_burns_own_operations() {
+    for clamp in [Clamp::Nothing, Clamp::Relu, Clamp::Relu6] {
+        for stride in [1, 2] {
+            check(Case { clamp, stride, ..CASE });
+            check(Case { clamp, stride, shortcut: Kind::Subsampled, ..CASE });
+            check(Case { clamp, stride, kernel: 5, channels: [1, 2], size: [28, 28], ..CASE });
+            check(Case { clamp, stride, kernel: 1, channels: [4, 17], ..CASE });
+        }
+        check(Case { clamp, channels: [16, 16], shortcut: Kind::Input, ..CASE });
+        check(Case { clamp, channels: [3, 3], shortcut: Kind::Input, batch: 1, ..CASE });
+    }
+}
+
+#[test]
+fn a_convolution_alone_is_burns() {
+    let device = Device::flex().autodiff();
+    for (channels, stride) in [([3, 8], 2), ([20, 33], 1)] {
+        let x = Tensor::<4>::random([2, channels[0], 6, 9], Distribution::Default, &device).require_grad();
+        let weight =
+            Tensor::<4>::random([channels[1], channels[0], 3, 3], Distribution::Default, &device).require_grad();
+        let filters = Filters { weight: weight.clone(), stride, padding: 1 };
+        let ours = conv(&x, &filters).unwrap();
+        let burns = conv2d(x.clone(), weight.clone(), None, options(stride, 1));
+        let near = |a: Tensor<4>, b: Tensor<4>| assert!((a - b).abs().max().into_scalar::<f32>() < 1e-4);
+        near(ours.clone().inner(), burns.clone().inner());
+        let [ours, burns] = [ours, burns].map(|output| {
+            let gradients = output.powi_scalar(2).sum().backward();
+            [x.grad(&gradients).unwrap(), weight.grad(&gradients).unwrap()]
+        });
+        for (ours, burns) in ours.into_iter().zip(burns) {
+            let scale = burns.clone().abs().max().into_scalar::<f32>();
+            near(ours.div_scalar(scale), burns.div_scalar(scale));
+        }
+        let plain = conv(&x.inner(), &Filters { weight: weight.inner(), ..filters }).unwrap();
+        assert_eq!(plain.dims()[1], channels[1]);
+    }
+}
+
+#[test]
+fn other_number_types_are_left_to_burn() {
+    let device = Device::flex();
+    let half = |dims| Tensor::<4>::ones(dims, &device).cast(DType::F16);
+    assert!(conv(&half([1, 1, 4, 4]), &Filters { weight: half([1, 1, 3, 3]), stride: 1, padding: 1 }).is_none());
+}
+
+#[test]
+fn a_parameter_of_a_model_is_at_home() {
+    let device = Device::flex().autodiff();
+    let weight = Param::from_tensor(Tensor::<4>::ones([2, 1, 3, 3], &device));
+    assert!(
+        conv(&Tensor::ones([1, 1, 4, 4], &device), &Filters { weight: weight.val(), stride: 1, padding: 1 }).is_some()
+    );
+}
