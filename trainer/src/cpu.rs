@@ -17,8 +17,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex, Shape};
 use burn::tensor::{Bytes, DType, Tensor};
 use nightsweep_kernels::norm::{self, Clamp, Norm, NormGradient, scale_shift_clamp};
-use nightsweep_kernels::panel::Stored;
-use nightsweep_kernels::{Conv, ConvShape};
+use nightsweep_kernels::{Conv, ConvShape, Gradient, Stored};
 
 type Tracking = Autodiff<Flex>;
 type Tracked = FloatTensor<Tracking>;
@@ -243,7 +242,8 @@ impl<const N: usize> Backward<Flex, N> for ConvNorm {
         let batch = dims[0];
         let handed = handed.take().map(|tensor| into_numbers(channels_last(tensor)));
         let backward = |gradient: &NormGradient| {
-            conv.backward(numbers(images), numbers(weight), gradient, parent(0).is_some(), handed)
+            let gradient = Gradient::ThroughNorm(gradient);
+            conv.backward(numbers(images), numbers(weight), &gradient, parent(0).is_some(), handed)
         };
         let (to_images, to_weights, to_parameters) = match place {
             Place::Nowhere => {
@@ -311,7 +311,7 @@ impl Backward<Flex, 2> for ConvAlone {
         let SavedConv { conv, images, weight } = &*ops.state.0;
         let gradient = channels_last(grads.consume::<Flex>(&ops.node));
         let [_, rows, columns, channels] = last_dims(&gradient);
-        let pixels = Stored { data: numbers(&gradient), pixels: rows * columns, channels };
+        let pixels = Gradient::Stored(Stored { data: numbers(&gradient), pixels: rows * columns, channels });
         let [to_x, to_w] = ops.parents.map(|parent| parent.map(|node| node.id));
         let (to_images, to_weights) = conv.backward(numbers(images), numbers(weight), &pixels, to_x.is_some(), None);
         if let (Some(node), Some(to_images)) = (to_x, to_images) {

@@ -4,8 +4,7 @@
 
 use std::time::Instant;
 
-use nightsweep_kernels::panel::Stored;
-use nightsweep_kernels::{Conv, ConvShape};
+use nightsweep_kernels::{Conv, ConvShape, Gradient, Stored};
 
 fn main() {
     // Side, inputs, outputs, kernel, stride.
@@ -31,7 +30,7 @@ fn main() {
         let weights = vec![0.5; shape.weight_len()];
         let gradient = vec![0.5; shape.batch * shape.output_len()];
         let [rows, columns] = shape.output_size();
-        let pixels = Stored { data: &gradient, pixels: rows * columns, channels: outputs };
+        let pixels = Gradient::Stored(Stored { data: &gradient, pixels: rows * columns, channels: outputs });
         let conv = Conv::new(shape);
         let flops = 2.0 * (shape.batch * rows * columns * shape.weight_len()) as f64;
         let forward = best(|| drop(conv.forward_with_moments(&images, &weights)));

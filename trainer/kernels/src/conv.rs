@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use crate::fresh::{assume_written, fresh};
-use crate::norm::{self, Moments};
+use crate::norm::{self, Moments, NormGradient};
 use crate::panel::{Panel, Pixels, Stored};
 use crate::simd::{Isa, Kernel, LANES, LEVEL, Level, dispatch};
 use crate::tile::{Inputs, Rectangle, correlate, outer_products};
@@ -58,6 +58,15 @@ impl ConvShape {
     pub fn weight_len(&self) -> usize {
         self.outputs * self.inputs * self.kernel * self.kernel
     }
+}
+
+/// The gradient to a convolution's result.
+#[derive(Debug)]
+pub enum Gradient<'a> {
+    /// As it is in memory, `[batch, rows, columns, outputs]`.
+    Stored(Stored<'a>),
+    /// From behind a batch norm.
+    ThroughNorm(&'a NormGradient<'a>),
 }
 
 /// Bytes of panels that a thread fills before it computes: most of a second-level cache of 1 MiB.
@@ -184,12 +193,12 @@ impl Conv {
         assert_eq!(weights.len(), self.shape.weight_len(), "the weights are not of {:?}", self.shape);
         let packed = self.forward.pack(weights, self.shape.kernel, Side::Forward);
         let mut result = fresh(batch * self.shape.output_len());
-        let group = images_at_once(self.inputs.len()).min(batch.div_ceil(rayon::current_num_threads())).max(1);
+        let group = images_at_once(self.inputs.image_len()).min(batch.div_ceil(rayon::current_num_threads())).max(1);
         let of_group = |moments: Option<&mut [f32]>, index: usize, out: &mut [MaybeUninit<f32>]| {
             let from = index * group * self.shape.input_len();
             let images = &images[from..(from + group * self.shape.input_len()).min(images.len())];
             let count = images.len() / self.shape.input_len();
-            with_scratch(count * self.inputs.len(), |panels| {
+            with_scratch(count * self.inputs.image_len(), |panels| {
                 dispatch(self.level, ForwardGroup { conv: self, images, weights: &packed, panels, out, moments });
             });
         };
@@ -206,7 +215,22 @@ impl Conv {
     /// The gradient to the images, if `wants_images`, and that to the weights, from that to the result.
     ///
     /// `shortcut` is a gradient that the images get from elsewhere; it is added.
-    pub fn backward<P: Pixels + Sync>(
+    pub fn backward(
+        &self,
+        images: &[f32],
+        weights: &[f32],
+        gradient: &Gradient,
+        wants_images: bool,
+        shortcut: Option<Vec<f32>>,
+    ) -> (Option<Vec<f32>>, Vec<f32>) {
+        // Here rather than in the caller, so that the loops are compiled once, and with this crate's settings.
+        match gradient {
+            Gradient::Stored(pixels) => self.backward_from(images, weights, pixels, wants_images, shortcut),
+            Gradient::ThroughNorm(pixels) => self.backward_from(images, weights, *pixels, wants_images, shortcut),
+        }
+    }
+
+    fn backward_from<P: Pixels + Sync>(
         &self,
         images: &[f32],
         weights: &[f32],
@@ -245,8 +269,8 @@ impl Conv {
         let sums: Vec<Vec<f32>> = work
             .into_par_iter()
             .map(|(first, count, to_images, mut sums)| {
-                let group = images_at_once(self.inputs.len() + self.gradients.len()).min(count);
-                let room = group * (self.inputs.len() + self.gradients.len());
+                let group = images_at_once(self.inputs.image_len() + self.gradients.image_len()).min(count);
+                let room = group * (self.inputs.image_len() + self.gradients.image_len());
                 with_scratch(room, |panels| {
                     let images = Stored { data: images, pixels: len / self.shape.inputs, channels: self.shape.inputs };
                     let share = BackwardShare {
@@ -451,7 +475,7 @@ impl Correlation {
                     taps: &self.taps,
                 };
                 let begin = self.taps.len() * (vector * LANES * self.channels + block * B * width);
-                for (image, panel_of_image) in panels.chunks_exact(panel.len()).enumerate() {
+                for (image, panel_of_image) in panels.chunks_exact(panel.image_len()).enumerate() {
                     for row in 0..self.size[0] {
                         // SAFETY: as the caller promises.
                         unsafe {
@@ -533,7 +557,7 @@ impl Kernel for ForwardGroup<'_> {
         let len = shape.output_len();
         // SAFETY: panels and outputs were made for these images.
         unsafe {
-            for (image, panel) in panels.chunks_exact_mut(inputs.len()).enumerate() {
+            for (image, panel) in panels.chunks_exact_mut(inputs.image_len()).enumerate() {
                 inputs.fill::<I>(&pixels, image, panel.as_mut_ptr());
             }
             forward.run::<I>(inputs, panels, weights, out.as_mut_ptr().cast(), len, false);
@@ -567,18 +591,18 @@ impl<P: Pixels> Kernel for BackwardShare<'_, P> {
         let Self { conv, images, gradient, weights, range: [first, count, group], panels, to_images, adds, sums } =
             self;
         let Conv { shape, inputs, gradients, backward, covers, .. } = conv;
-        let (of_images, of_gradients) = panels.split_at_mut(group * inputs.len());
+        let (of_images, of_gradients) = panels.split_at_mut(group * inputs.image_len());
         let len = shape.input_len();
         for begin in (0..count).step_by(group) {
             let these = group.min(count - begin);
-            let of_images = &mut of_images[..these * inputs.len()];
-            let of_gradients = &mut of_gradients[..these * gradients.len()];
+            let of_images = &mut of_images[..these * inputs.image_len()];
+            let of_gradients = &mut of_gradients[..these * gradients.image_len()];
             // SAFETY: panels, sums and outputs were made for these images.
             unsafe {
                 for image in 0..these {
-                    let panel = of_images[image * inputs.len()..].as_mut_ptr();
+                    let panel = of_images[image * inputs.image_len()..].as_mut_ptr();
                     inputs.fill::<I>(&images, first + begin + image, panel);
-                    let panel = of_gradients[image * gradients.len()..].as_mut_ptr();
+                    let panel = of_gradients[image * gradients.image_len()..].as_mut_ptr();
                     gradients.fill::<I>(gradient, first + begin + image, panel);
                 }
                 conv.sum_weights::<I>(these, of_images, of_gradients, sums);
@@ -636,17 +660,17 @@ impl Conv {
                             images: images_at_once.min(images - image),
                             rows: rows_at_once.min(rows - row),
                             columns,
-                            image_stride: [inputs.len(), gradients.len()],
+                            image_stride: [inputs.image_len(), gradients.image_len()],
                             row_stride: [inputs.row_stride(), gradients.row_stride()],
                             vector_stride: gradients.block_stride(),
                         };
                         // SAFETY: the rectangle is inside the panels, and the sums have each block of each group.
                         unsafe {
-                            let x = x
-                                .as_ptr()
-                                .add(image * inputs.len() + block * inputs.block_stride() + row * inputs.row_stride());
+                            let x = x.as_ptr().add(
+                                image * inputs.image_len() + block * inputs.block_stride() + row * inputs.row_stride(),
+                            );
                             let gradient = gradient.as_ptr().add(
-                                image * gradients.len()
+                                image * gradients.image_len()
                                     + vector * gradients.block_stride()
                                     + row * gradients.row_stride()
                                     + offset,

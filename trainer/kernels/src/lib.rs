@@ -2,11 +2,13 @@
 //!
 //! Every result is a function of the inputs and of the number of rayon's threads, never of which thread came first.
 
-pub mod conv;
-pub mod fresh;
+mod conv;
+mod fresh;
 pub mod norm;
-pub mod panel;
-pub mod simd;
+mod panel;
+mod simd;
 mod tile;
 
-pub use conv::{Conv, ConvShape};
+pub use conv::{Conv, ConvShape, Gradient};
+pub use panel::Stored;
+pub use simd::{LEVEL, Level};

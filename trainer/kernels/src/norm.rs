@@ -100,7 +100,7 @@ pub(crate) unsafe fn moments<I: Isa>(image: &[f32], channels: usize, moments: &m
         // SAFETY: pixel and channel are inside.
         unsafe {
             let at = |pixel: usize| read_up_to::<I>(image.as_ptr().add(pixel * channels + channel), count);
-            let mean = sum::<I>(pixels, |pixel| at(pixel));
+            let mean = sum::<I>(pixels, at);
             let mean = I::mul(mean, I::splat(1.0 / pixels as f32));
             let deviations = sum::<I>(pixels, |pixel| {
                 let off = I::sub(at(pixel), mean);
@@ -433,22 +433,23 @@ impl Kernel for ParameterSums<'_> {
                 let of_channel = |values: &[f32]| read_up_to::<I>(values.as_ptr().add(channel), count);
                 let [mean, inverse, scale, shift] =
                     [&norm.mean, &norm.inverse_deviation, &norm.scale, &norm.shift].map(|values| of_channel(values));
-                let mut totals = [[I::zero(); 4]; 2];
+                let mut totals = [[I::zero(); 2]; 4];
                 let pixels = data.len() / channels;
                 for first in (0..pixels).step_by(4) {
-                    for strand in 0..4.min(pixels - first) {
+                    for (strand, total) in totals.iter_mut().enumerate().take(pixels - first) {
                         let at = (first + strand) * channels + channel;
                         let x = read_up_to::<I>(data.as_ptr().add(at), count);
                         let mut g = read_up_to::<I>(gradient.as_ptr().add(at), count);
                         if let Some(bounds) = bounds {
                             g = masked::<I>(g, x, scale, shift, bounds);
                         }
-                        totals[0][strand] = I::fma(g, I::sub(x, mean), totals[0][strand]);
-                        totals[1][strand] = I::add(totals[1][strand], g);
+                        total[0] = I::fma(g, I::sub(x, mean), total[0]);
+                        total[1] = I::add(total[1], g);
                     }
                 }
+                let [a, b, c, d] = totals;
                 let [to_gamma, to_beta] =
-                    totals.map(|total| I::add(I::add(total[0], total[1]), I::add(total[2], total[3])));
+                    [0, 1].map(|which| I::add(I::add(a[which], b[which]), I::add(c[which], d[which])));
                 write_up_to::<I>(sums.as_mut_ptr().add(channel), count, I::mul(to_gamma, inverse));
                 write_up_to::<I>(sums.as_mut_ptr().add(channels + channel), count, to_beta);
             }

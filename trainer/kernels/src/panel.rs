@@ -36,7 +36,7 @@ pub trait Pixels {
 }
 
 /// Pixels as they are in memory: `[image][pixel][channel]`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Stored<'a> {
     /// The numbers.
     pub data: &'a [f32],
@@ -108,7 +108,7 @@ impl Panel {
     }
 
     /// Numbers of an image.
-    pub fn len(&self) -> usize {
+    pub fn image_len(&self) -> usize {
         self.blocks() * self.block_stride()
     }
 

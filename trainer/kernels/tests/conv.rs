@@ -1,9 +1,7 @@
 //! Convolutions against their definition, summed in double precision, on every instruction set of this processor.
 
 use nightsweep_kernels::norm::{Clamp, Moments, Norm, NormGradient};
-use nightsweep_kernels::panel::Stored;
-use nightsweep_kernels::simd::{LEVEL, Level};
-use nightsweep_kernels::{Conv, ConvShape};
+use nightsweep_kernels::{Conv, ConvShape, Gradient, LEVEL, Level, Stored};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -68,7 +66,7 @@ fn check(shape: ConvShape) {
         let shortcut = numbers(&mut random, images.len());
         let with_shortcut: Vec<f64> = to_images.iter().zip(&shortcut).map(|(&x, &y)| x + f64::from(y)).collect();
         let [rows, columns] = shape.output_size();
-        let pixels = Stored { data: &gradient, pixels: rows * columns, channels: shape.outputs };
+        let pixels = Gradient::Stored(Stored { data: &gradient, pixels: rows * columns, channels: shape.outputs });
         for level in levels() {
             let conv = Conv::at(level, shape);
             close("result", shape, level, &conv.forward(&images, &weights), &result);
@@ -149,7 +147,7 @@ fn the_gradient_through_a_norm_is_that_of_differences() {
     }
     let norm = Norm::new(&moments, &gamma, &beta, 1e-5);
     let gradient = NormGradient::new(&upstream, &data, shape.batch, &norm, Clamp::Relu);
-    let (to_images, to_weights) = conv.backward(&images, &weights, &gradient, true, None);
+    let (to_images, to_weights) = conv.backward(&images, &weights, &Gradient::ThroughNorm(&gradient), true, None);
 
     // The loss in double precision, Σ upstream · relu(norm(conv)).
     let loss = |images: &[f64], weights: &[f64], gamma: &[f64], beta: &[f64]| -> f64 {
