@@ -1,7 +1,9 @@
 use burn::module::Param;
 use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Distribution, activation, s};
+use burn::tensor::{Device, TensorData, activation, s};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
@@ -29,12 +31,12 @@ enum Kind {
 /// Output, gradients to input, weight, gamma and beta, mean, variance.
 fn run(case: Case, ours: bool) -> Vec<Vec<f32>> {
     let device = Device::flex().autodiff();
-    device.seed(5);
+    let random_numbers = &mut ChaCha8Rng::seed_from_u64(5);
     let Case { batch, channels: [inputs, outputs], size: [height, width], kernel, stride, clamp, shortcut } = case;
-    let random = |dims: [usize; 4]| Tensor::<4>::random(dims, Distribution::Normal(0.0, 1.0), &device);
-    let vector = || Tensor::<1>::random([outputs], Distribution::Uniform(0.5, 1.5), &device).require_grad();
+    let mut random = |dims: [usize; 4]| random(random_numbers, dims, &device);
     let x = random([batch, inputs, height, width]).require_grad();
     let weight = random([outputs, inputs, kernel, kernel]).require_grad();
+    let mut vector = || random([1, outputs, 1, 1]).reshape([outputs]).detach().require_grad();
     let (gamma, beta) = (vector(), vector());
     let filters = Filters { weight: weight.clone(), stride, padding: kernel / 2 };
     let before = (outputs - inputs.min(outputs)) / 2;
@@ -97,6 +99,13 @@ fn run(case: Case, ours: bool) -> Vec<Vec<f32>> {
     ]
 }
 
+/// Of a generator of its own: burn's is the whole process's, and others train meanwhile.
+fn random(numbers: &mut ChaCha8Rng, dims: [usize; 4], device: &Device) -> Tensor<4> {
+    let count = dims.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| numbers.random_range(-1.0..1.0)).collect();
+    Tensor::from_data(TensorData::new(values, dims), device)
+}
+
 fn options(stride: usize, padding: usize) -> ConvOptions<2> {
     ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1)
 }
@@ -140,10 +149,10 @@ fn values_and_gradients_are_those_of_burns_own_operations() {
 #[test]
 fn a_convolution_alone_is_burns() {
     let device = Device::flex().autodiff();
+    let numbers = &mut ChaCha8Rng::seed_from_u64(6);
     for (channels, stride) in [([3, 8], 2), ([20, 33], 1)] {
-        let x = Tensor::<4>::random([2, channels[0], 6, 9], Distribution::Default, &device).require_grad();
-        let weight =
-            Tensor::<4>::random([channels[1], channels[0], 3, 3], Distribution::Default, &device).require_grad();
+        let x = random(numbers, [2, channels[0], 6, 9], &device).require_grad();
+        let weight = random(numbers, [channels[1], channels[0], 3, 3], &device).require_grad();
         let filters = Filters { weight: weight.clone(), stride, padding: 1 };
         let ours = conv(&x, &filters).unwrap();
         let burns = conv2d(x.clone(), weight.clone(), None, options(stride, 1));
