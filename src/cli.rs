@@ -28,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Look at a folder of images and write a study file that fits it.
     Init(Init),
+    /// Measure what a study's models take on this machine, and say what a night of it will bring; runs nothing.
+    Plan(Plan),
     /// Run a study, or go on with it; the leaderboard is open meanwhile.
     Run(Run),
     /// Train a study's best trials again on fresh seeds, so that the winner is not just the luckiest one. `run` does it
@@ -107,6 +109,26 @@ pub struct Run {
     /// Open no leaderboard.
     #[arg(long)]
     pub no_web: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct Plan {
+    /// The study file.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// The length of the night, as 8h or 90m.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub for_: Option<String>,
+    /// Change one value of the study file, as for `run`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where trials would run, as for `run`; the first one is measured.
+    #[arg(long, value_delimiter = ',')]
+    pub devices: Option<Vec<DeviceName>>,
+    /// Most trials at once.
+    #[arg(long)]
+    pub workers: Option<usize>,
 }
 
 /// Arguments of `confirm`.

@@ -7,6 +7,7 @@ mod export;
 mod init;
 mod night;
 mod plot;
+mod plan;
 mod replay;
 mod report;
 mod run;
@@ -27,6 +28,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let runs = &cli.runs;
     let ending = match &cli.command {
         Command::Init(arguments) => init::init(arguments)?,
+        Command::Plan(arguments) => plan::plan(arguments)?,
         Command::Run(arguments) => block_on(run::run(runs, arguments))?,
         Command::Confirm(arguments) => block_on(confirm::confirm(runs, arguments))?,
         Command::Serve(arguments) => block_on(serve::serve(runs, arguments))?,

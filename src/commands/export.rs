@@ -84,7 +84,7 @@ fn write(runs: &Path, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Pa
     let checkpoint = checkpoints.load().into_diagnostic()?.ok_or_else(|| {
         advise(
             format!("trial {} has no checkpoint in `{}`", trial.number, checkpoints.last().display()),
-            "was the folder moved, or is --runs another one?",
+            "was it deleted because the disk was short, was the folder moved, or is --runs another one?",
         )
     })?;
     let (epoch, value) = checkpoint.place.best.ok_or_else(|| {

@@ -66,6 +66,7 @@ impl<'a> Night<'a> {
             options: Options {
                 deadline,
                 trial_limit: plan.trial_limit_seconds.map(Duration::from_secs),
+                disk: plan.disk,
                 ..Options::default()
             },
         };

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::{SignedDuration, ZonedDateTime, civil};
 use miette::{Context, IntoDiagnostic, Result};
@@ -70,6 +71,10 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
             println!("go on with: nightsweep run {}", arguments.file.display());
             Ok(Ending::Interrupted)
         }
+        controller::Ending::DiskFull { .. } => Err(advise(
+            format!("the study is paused: {ending}"),
+            "make room (or raise `study.disk`), then run the same command again: nothing is lost",
+        )),
         ending @ (controller::Ending::Failing { .. }
         | controller::Ending::NoWorkers { .. }
         | controller::Ending::Stuck) => Err(advise(
@@ -189,15 +194,20 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
     ))
 }
 
+/// What `--for` says.
+pub fn duration(text: &str) -> Result<Duration> {
+    let wrong = || advise(format!("`--for {text}` is no duration"), "for example --for 8h, --for 90m or --for 1h30m");
+    let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
+    match Duration::try_from(duration) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(wrong()),
+    }
+}
+
 /// When to stop, if the command line says so.
 fn deadline(arguments: &Run, now: &ZonedDateTime) -> Result<Option<ZonedDateTime>> {
     if let Some(text) = &arguments.for_ {
-        let wrong =
-            || advise(format!("`--for {text}` is no duration"), "for example --for 8h, --for 90m or --for 1h30m");
-        let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
-        if !duration.is_positive() {
-            return Err(wrong());
-        }
+        let duration = SignedDuration::try_from(duration(text)?).into_diagnostic()?;
         return now.checked_add(duration).map(Some).into_diagnostic();
     }
     let Some(text) = &arguments.until else { return Ok(None) };

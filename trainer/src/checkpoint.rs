@@ -149,6 +149,13 @@ pub struct CheckpointFolder {
     folder: PathBuf,
 }
 
+impl SaveError {
+    /// Whether there was no room for it: a matter of the disk and not of the trial.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 impl CheckpointFolder {
     /// The folder need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {

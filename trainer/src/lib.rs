@@ -12,6 +12,7 @@ mod memory;
 pub mod metric;
 pub mod model;
 pub mod optimizer;
+pub mod probe;
 pub mod recipe;
 pub mod report;
 pub mod schedule;

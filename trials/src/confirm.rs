@@ -81,6 +81,8 @@ pub fn plan(study: &Plan, candidates: &[TrialNumber], number: u64) -> Plan {
     Plan {
         name: name(&study.name, number),
         trials: None,
+        // Every training of a race is needed to its end.
+        disk: None,
         space: race::space(candidates, study.confirm.seeds),
         sampler: SamplerKind::Race,
         pruner: PrunerKind::None,

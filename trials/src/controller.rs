@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use nightsweep_search::{
     Attempt, Event, FailureCause, PauseReason, Study, Suggestion, TrialNumber, TrialState, Verdict,
 };
-use nightsweep_store::{Seq, Store, StudyId};
+use nightsweep_store::{Level, Seq, Store, StudyId};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -27,6 +27,7 @@ use self::seat::{Job, Life, Seat, Why};
 pub use self::session::{Control, Ending, Options, RunError, Session, Summary, Work, trial_folder};
 use crate::executor::{Executor, WorkerId};
 use crate::protocol::{Assignment, ToWorker};
+use crate::room::Room;
 use crate::worker::chain;
 
 /// How long a killed worker may take to be gone before its slot is given up.
@@ -45,6 +46,7 @@ pub async fn run<E: Executor>(
     let now = executor.now();
     let seats = slots.into_iter().map(|slot| Seat::new(slot, now)).collect();
     let book = Book::default();
+    let room = Room::new(work.checkpoints.clone(), options.disk, options.keep_best, study);
     let phase = Phase::Asking { word: Word::Ask };
     let mut controller = Controller {
         study,
@@ -59,6 +61,7 @@ pub async fn run<E: Executor>(
         phase,
         requeues: Vec::new(),
         workers: 0,
+        room,
     };
     let result = controller.lead(control).await;
     // Whatever the end, no worker outlives its controller.
@@ -82,6 +85,7 @@ struct Controller<'a, E> {
     requeues: Vec<Requeue>,
     /// Workers started so far.
     workers: u64,
+    room: Room,
 }
 
 /// Whether new trials are handed out.
@@ -394,6 +398,45 @@ impl<E: Executor> Controller<'_, E> {
             self.end(Ending::Failing { times, message }).await?;
         }
         Ok(())
+    }
+
+    /// Deletes checkpoints that nobody needs if they take too much; ends the run if those that are needed do.
+    async fn keep_room(&mut self, trial: TrialNumber) -> Result<(), RunError> {
+        self.room.measure(trial);
+        let running: Vec<TrialNumber> = self.running().map(|(trial, _)| trial).collect();
+        running.into_iter().for_each(|trial| self.room.measure(trial));
+        let excess = self.room.excess();
+        if excess == 0 {
+            return Ok(());
+        }
+        self.make_room(excess).await?;
+        if let Some(budget) = self.options.disk
+            && self.room.excess() > 0
+        {
+            let message = format!(
+                "the checkpoints of paused and best trials take {} MB, and `study.disk` gives {} MB",
+                self.room.used() / 1_000_000,
+                budget / 1_000_000
+            );
+            self.end(Ending::DiskFull { message }).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether anything could be deleted.
+    async fn make_room(&mut self, bytes: u64) -> Result<bool, RunError> {
+        let freed = match self.room.free(self.study, bytes) {
+            Ok(freed) => freed,
+            Err(error) => {
+                warn!("a checkpoint could not be deleted: {error}");
+                Vec::new()
+            }
+        };
+        for trial in &freed {
+            let text = "its checkpoint was deleted, because the disk is short";
+            self.store.append_log(self.id, *trial, self.attempt(*trial), Level::Info, text).await?;
+        }
+        Ok(!freed.is_empty())
     }
 
     /// The log first, then the search, then the rest.

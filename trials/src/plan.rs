@@ -26,6 +26,9 @@ pub struct Plan {
     /// Longest that a trial may train without a break; one that takes longer has failed.
     #[serde(default)]
     pub trial_limit_seconds: Option<u64>,
+    /// Bytes that checkpoints may take; without it, as much as the disk has.
+    #[serde(default)]
+    pub disk: Option<u64>,
     /// What to train on.
     pub data: DataSpec,
     /// Where relative paths of the data start.

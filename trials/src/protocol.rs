@@ -139,6 +139,11 @@ pub enum Outcome {
     Stopped,
     /// A checkpoint has the place.
     Interrupted,
+    /// No checkpoint could be written, because the disk is full: the trial stands where its last one is.
+    DiskFull {
+        /// What the system says, for people.
+        message: String,
+    },
     /// No result.
     Failed {
         /// What kind of failure.

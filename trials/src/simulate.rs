@@ -53,10 +53,12 @@ pub enum Fault {
     Diverges,
     /// The trial panics.
     Panics,
+    /// The checkpoint does not fit on the disk.
+    DiskFull,
 }
 
 impl Fault {
-    /// All of them.
+    /// All that a night survives without a person.
     pub const ALL: [Self; 12] = [
         Self::DiesBeforeCheckpoint,
         Self::DiesBeforeReport,
@@ -244,6 +246,10 @@ impl<W: World> Simulated<W> {
                 let message = format!("index {} out of bounds", trial);
                 self.end(worker, Outcome::Failed { cause: FailureCause::Crashed, message });
                 self.die(worker, "exited with status 1", false);
+            }
+            Some(Fault::DiskFull) => {
+                let message = "could not write a checkpoint: no space left on device".to_owned();
+                self.end(worker, Outcome::DiskFull { message });
             }
         }
     }

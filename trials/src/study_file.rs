@@ -4,6 +4,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use nightsweep_search::{Direction, Distribution, Objective, ParamValue, Params, PrunerKind, SamplerKind, SearchSpace};
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe};
@@ -51,6 +52,8 @@ struct StudyTable {
     trials: Option<u64>,
     /// Longest that a trial may train without a break.
     trial_limit_seconds: Option<u64>,
+    /// What checkpoints may take together, as "20 GB".
+    disk: Option<ByteSize>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +124,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         seed: file.study.seed,
         trials: file.study.trials,
         trial_limit_seconds: file.study.trial_limit_seconds,
+        disk: file.study.disk.map(|disk| disk.as_u64()),
         data: file.data,
         folder,
         recipe: file.recipe,
@@ -318,6 +322,11 @@ mod tests {
             "a value of `optimizer.sgd.momentum` cannot be trained with: `optimizer.momentum` must be in [0, 1), but is 1",
             "",
         );
+        let full = HEAD.replace("[data]", "disk = \"a lot\"\n[data]");
+        let error = parse(&full, ".".into()).unwrap_err().in_file("s.toml".into(), &full);
+        assert_eq!(error.line(), Some(3), "{}", error.message);
+        let budget = HEAD.replace("[data]", "disk = \"20 GB\"\n[data]");
+        assert_eq!(parse(&budget, ".".into()).unwrap().disk, Some(20_000_000_000));
         check("[confirm]\nseeds = 1\n", 6, "`confirm.seeds` must be from 2 to 1000", "");
         check("[confirm]\nshare = 1.5\n", 6, "`confirm.share` must be in [0, 1)", "");
         check("[recipe\n", 5, "this is not TOML: unclosed table, expected `]`", "");

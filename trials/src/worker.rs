@@ -76,7 +76,7 @@ fn work(name: DeviceName) -> Result<(), Box<dyn Error>> {
                 reported: assignment.reported,
             };
             pulse.train();
-            fit(&job, &mut observer).map(outcome_of).map_err(|error| failed(cause_of(&error), &error))
+            fit(&job, &mut observer).map(outcome_of).map_err(|error| outcome_of_error(&error))
         }));
         pulse.rest();
         let (outcome, is_healthy) = match trained {
@@ -116,10 +116,11 @@ fn failed(cause: FailureCause, error: &dyn Error) -> Outcome {
     Outcome::Failed { cause, message: chain(error) }
 }
 
-fn cause_of(error: &FitError) -> FailureCause {
+fn outcome_of_error(error: &FitError) -> Outcome {
     match error {
-        FitError::Recipe(_) | FitError::Empty { .. } => FailureCause::Invalid,
-        _ => FailureCause::Crashed,
+        FitError::Save(save) if save.is_disk_full() => Outcome::DiskFull { message: chain(error) },
+        FitError::Recipe(_) | FitError::Empty { .. } => failed(FailureCause::Invalid, error),
+        _ => failed(FailureCause::Crashed, error),
     }
 }
 

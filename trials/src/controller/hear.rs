@@ -7,7 +7,7 @@ use nightsweep_store::Level;
 use tracing::{info, warn};
 
 use super::seat::{Job, Life, Why, back_off};
-use super::session::RunError;
+use super::session::{Ending, RunError};
 use super::{Controller, Phase, Requeue};
 use crate::executor::{Executor, News, WorkerId};
 use crate::protocol::{self, FromWorker, Outcome, ToWorker};
@@ -133,6 +133,13 @@ impl<E: Executor> Controller<'_, E> {
                 Outcome::Completed { value, .. } => Event::Completed { trial, attempt, value },
                 Outcome::Interrupted => Event::Paused { trial, attempt, reason: PauseReason::Interrupted },
                 Outcome::Failed { cause, message } => Event::Failed { trial, attempt, cause, message },
+                Outcome::DiskFull { message } => {
+                    // Room for this trial's checkpoint and those of its neighbours.
+                    if !self.make_room(u64::MAX).await? {
+                        self.end(Ending::DiskFull { message: message.clone() }).await?;
+                    }
+                    Event::Requeued { trial, attempt, message }
+                }
                 Outcome::Paused | Outcome::Stopped => {
                     self.kill(place, Why::Faulty("the worker ended it unasked".to_owned()));
                     return Ok(());
@@ -157,7 +164,12 @@ impl<E: Executor> Controller<'_, E> {
         if let Some(job) = self.seats[place].job_mut() {
             job.is_settled = true;
         }
-        self.fail(event).await
+        let trial = event.trial();
+        self.fail(event).await?;
+        match trial {
+            Some(trial) => self.keep_room(trial).await,
+            None => Ok(()),
+        }
     }
 
     /// The worker there is gone.

@@ -73,6 +73,10 @@ pub struct Options {
     pub max_deaths: u32,
     /// So many equal failures in a row end the run.
     pub max_equal_failures: u32,
+    /// Bytes that checkpoints may take; without it, as much as the disk has.
+    pub disk: Option<u64>,
+    /// Complete trials whose checkpoints stay when the disk gets short, the best ones.
+    pub keep_best: usize,
 }
 
 impl Default for Options {
@@ -85,6 +89,8 @@ impl Default for Options {
             grace: Duration::from_secs(60),
             max_deaths: 5,
             max_equal_failures: 10,
+            disk: None,
+            keep_best: 10,
         }
     }
 }
@@ -116,6 +122,11 @@ pub enum Ending {
         /// What the last one said.
         message: String,
     },
+    /// There is no room for checkpoints, and none that is not needed.
+    DiskFull {
+        /// What was wanted.
+        message: String,
+    },
     /// No slot has a worker that starts.
     NoWorkers {
         /// What the last one said.
@@ -133,6 +144,7 @@ impl fmt::Display for Ending {
             Self::Aborted => f.write_str("aborted"),
             Self::Deadline => f.write_str("the deadline has come"),
             Self::Failing { times, message } => write!(f, "{times} trials in a row failed in the same way: {message}"),
+            Self::DiskFull { message } => write!(f, "the disk is full: {message}"),
             Self::NoWorkers { message } => write!(f, "no worker starts: {message}"),
             Self::Stuck => f.write_str("the search waits for a trial, and none is running"),
         }

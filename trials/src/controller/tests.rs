@@ -269,6 +269,19 @@ async fn ten_equal_failures_end_the_run_and_not_the_study() {
 }
 
 #[tokio::test]
+async fn a_full_disk_pauses_the_study_and_the_next_run_goes_on() {
+    let mut night = Night::new(8, 3).await;
+    night.config.pruner = PrunerKind::None;
+    let full = Faulty(|trial, attempt, epoch| ((trial, attempt, epoch) == (4, 1, 2)).then_some(Fault::DiskFull));
+    let summary = night.run_without_wishes(full).await;
+    let Ending::DiskFull { message } = &summary.ending else { panic!("{:?}", summary.ending) };
+    assert!(message.contains("no space left"));
+    assert!(night.check().await.trials().iter().all(|trial| trial.state != TrialState::Failed));
+    assert_eq!(night.run_without_wishes(Faulty(never)).await.ending, Ending::Done);
+    assert!(states(&night.check().await).iter().all(|state| *state == TrialState::Complete));
+}
+
+#[tokio::test]
 async fn diverged_trials_are_data_however_many_there_are() {
     let night = Night::new(30, 2).await;
     assert_eq!(night.run_without_wishes(Faulty(|_, _, _| Some(Fault::Diverges))).await.ending, Ending::Done);
