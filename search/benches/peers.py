@@ -15,4 +15,5 @@ sampler = module.samplers.TPESampler(seed=1)
 study = module.create_study(direction="minimize", sampler=sampler)
 start = time.process_time()
 study.optimize(lambda trial: sum((trial.suggest_float(f"x{at}", -5.0, 5.0) - 1.0) ** 2 for at in range(parameters)), n_trials=trials)
-print(f"{library}: {trials} trials, {parameters} parameters: {time.process_time() - start:.2f} CPU s, best {study.best_value:.4f}")
+best = study.best_trial.value if hasattr(study.best_trial, "value") else study.best_trial.values[0]
+print(f"{library}: {trials} trials, {parameters} parameters: {time.process_time() - start:.2f} CPU s, best {best:.4f}")

@@ -181,6 +181,17 @@ fn every_sampler_that_learns_beats_random_on_a_bowl() {
 }
 
 #[test]
+fn auto_takes_turns_once_nothing_better_is_found_and_says_so() {
+    let mut study = Study::new(config(bowl(2), SamplerKind::Auto, 1)).unwrap();
+    run(&mut study, |_, _| Some(1.0), 30);
+    let why = |at: usize| study.trials()[at].why.as_str();
+    assert!(why(8).starts_with("auto (8 results, 2 parameters at once): gp"), "{}", why(8));
+    assert!(why(27).starts_with("auto (no better for 26 results): tpe"), "{}", why(27));
+    assert!(why(28).contains("of the best"), "{}", why(28));
+    assert!(why(29).starts_with("auto (no better for 28 results): gp"), "{}", why(29));
+}
+
+#[test]
 fn cma_es_finds_the_bottom_of_a_turned_valley() {
     let valley: Objective = |_, params| {
         let x: Vec<f64> = params.iter().filter_map(|(_, value)| value.as_f64()).collect();

@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn every_sampler_works_in_a_study_file() {
+        for name in SamplerKind::names() {
+            let text = format!("{HEAD}[space]\nbatch_size = [32, 64]\n[search]\nsampler = '{name}'\n");
+            let plan = parse(&text, ".".into()).unwrap();
+            let study = nightsweep_search::Study::new(plan.study_config()).unwrap();
+            assert!(matches!(study.ask(), nightsweep_search::Suggestion::Start { .. }), "{name}");
+        }
+    }
+
+    #[test]
     fn objectives_are_what_trials_report() {
         let objectives = |names: &str| {
             let text = HEAD.replacen("[data]", &format!("objectives = [{names}]\n[data]"), 1);
