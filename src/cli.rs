@@ -45,6 +45,8 @@ pub enum Command {
     Export(Export),
     /// Train one recipe, for example an exported one, and compare its score.
     Train(Train),
+    /// Draw what a recipe's augmentation does to training images.
+    AugmentPreview(AugmentPreview),
     /// Check this machine: GPUs, driver, disk, store; say what would fail.
     Doctor,
     /// Ask the search again for every suggestion of a study, and compare.
@@ -194,6 +196,20 @@ pub struct Export {
     /// The folder to write.
     #[arg(short, long, default_value = "best", value_hint = ValueHint::DirPath)]
     pub output: PathBuf,
+}
+
+/// Arguments of `augment-preview`.
+#[derive(Debug, clap::Args)]
+pub struct AugmentPreview {
+    /// A recipe file, as `export` writes it, or a study file, of which the fixed recipe counts.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// The PNG to write: a row an image, with the image itself first.
+    #[arg(short, long, default_value = "augmented.png", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Images to show.
+    #[arg(short = 'n', long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub images: u16,
 }
 
 /// Arguments of `train`.

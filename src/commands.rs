@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod ask_tell;
+mod augment_preview;
 mod confirm;
 mod doctor;
 mod export;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Plot(arguments) => block_on(plot::plot(runs, arguments))?,
         Command::Export(arguments) => block_on(export::export(runs, arguments))?,
         Command::Train(arguments) => train::train(arguments)?,
+        Command::AugmentPreview(arguments) => augment_preview::augment_preview(arguments)?,
         Command::Doctor => doctor::doctor(runs)?,
         Command::Replay(arguments) => block_on(replay::replay(runs, arguments))?,
         Command::AskTell => ask_tell::ask_tell()?,

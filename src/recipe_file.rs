@@ -55,7 +55,9 @@ impl RecipeFile {
             .wrap_err_with(|| format!("could not read `{}`", path.display()))?;
         let fail = |mistake: Mistake| StudyFileReport::from(mistake.in_file(path.to_owned(), &text));
         study_file::check_recipe_table(&text).map_err(fail)?;
-        let file: Self = toml::from_str(&text).map_err(|error| fail(Mistake::from_toml(&error)))?;
+        let mut file: Self = toml::from_str(&text).map_err(|error| fail(Mistake::from_toml(&error)))?;
+        study_file::read_policy(&mut file.recipe, &Self::folder(path))
+            .map_err(|message| fail(Mistake::new(None, message)))?;
         file.recipe.check().map_err(|error| fail(Mistake::new(None, error.to_string())))?;
         Ok(file)
     }

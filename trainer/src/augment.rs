@@ -1,14 +1,35 @@
-//! What is done to training images at random, on bytes, each image from its own stream.
+//! What is done to training images at random: on bytes, each image from its own stream, so that an image's view is a
+//! pure function of (study seed, trial, epoch, image).
 
+mod affine;
+mod blur;
+mod canvas;
+mod crop;
 mod distribution;
+mod erase;
+mod grid;
 mod mix;
-
-pub use mix::Mix;
+mod op;
+mod policy;
+mod published;
+mod tone;
 
 use rand::RngExt;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::recipe::Augment;
+use crate::data::Images;
+use crate::recipe::{Augment, ErasedWith};
+use affine::Affine;
+use crop::Part;
+use policy::Ready;
+
+pub use canvas::Canvas;
+pub(crate) use canvas::luma;
+pub use crop::Draw;
+pub use grid::augmented_grid;
+pub use mix::Mix;
+pub use op::{Around, ROWS, Row};
 
 /// The size of an image: rows, columns and channels, in the order of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,103 +43,136 @@ pub struct Size {
 }
 
 impl Size {
+    /// Of every image of a split.
+    pub fn of(images: &Images) -> Self {
+        Self { height: images.height, width: images.width, channels: images.channels }
+    }
+
     /// Bytes of an image.
     pub fn bytes(self) -> usize {
         self.height * self.width * self.channels
     }
 }
 
-/// What was drawn for one image: how far the crop is shifted and whether it is mirrored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Draw {
-    /// Rows by which the crop starts above (negative) or below the image.
-    pub down: isize,
-    /// Columns by which the crop starts left (negative) or right of the image.
-    pub right: isize,
-    /// Whether the crop is mirrored left to right.
-    pub flip: bool,
+/// A recipe's augmentation, made ready for the images of a training split.
+#[derive(Clone, Debug)]
+pub struct Augmenter {
+    augment: Augment,
+    policy: Option<Ready>,
+    /// Mean byte of each channel, where something is erased with it.
+    mean: Vec<u8>,
+    /// Whether images are more than shifted and mirrored.
+    is_rich: bool,
 }
 
-impl Augment {
-    /// Whether each image by itself stays as it is.
-    pub fn is_off(&self) -> bool {
-        self.flip == 0.0 && self.crop_padding == 0
+impl Augmenter {
+    /// For a checked recipe.
+    pub fn new(augment: &Augment, images: &Images) -> Self {
+        let erases = augment.erase > 0.0 || augment.cutout > 0;
+        let mean = match erases {
+            true => (0..images.channels).map(|channel| mean(images, channel)).collect(),
+            false => Vec::new(),
+        };
+        Self { augment: augment.clone(), policy: Ready::new(&augment.policy), mean, is_rich: augment.is_rich() }
     }
 
-    /// Draws for one image.
-    pub fn draw(&self, random: &mut ChaCha8Rng) -> Draw {
-        let padding = self.crop_padding as i64;
-        let mut shift = || if padding == 0 { 0 } else { random.random_range(-padding..=padding) as isize };
-        let (down, right) = (shift(), shift());
-        Draw { down, right, flip: random.random::<f64>() < self.flip }
+    /// How batches are mixed.
+    pub fn mix(&self, progress: f64, size: Size, random: &mut ChaCha8Rng) -> Option<Mix> {
+        Mix::draw(&self.augment, progress, size, random)
     }
-}
 
-impl Draw {
-    /// Writes the drawn view of `image` to `view`; what lies outside the image is black. Both have the size's bytes.
-    pub fn apply(self, image: &[u8], view: &mut [u8], size: Size) {
-        let Size { height, width, channels } = size;
-        for row in 0..height {
-            let line = &mut view[row * width * channels..(row + 1) * width * channels];
-            let source_row = row as isize + self.down;
-            if source_row < 0 || source_row >= height as isize {
-                line.fill(0);
-                continue;
+    /// Draws the view of an image onto the canvas; `progress` is the share of the training that is done, in [0, 1).
+    pub fn view(&self, canvas: &mut Canvas, images: &Images, index: usize, progress: f64, random: &mut ChaCha8Rng) {
+        let (image, size) = (images.image(index), canvas.size);
+        if self.augment.is_off() {
+            return canvas.pixels.copy_from_slice(image);
+        }
+        Draw::new(&self.augment, random).apply(image, &mut canvas.pixels, size);
+        if self.is_rich {
+            self.enrich(canvas, images, progress, random);
+        }
+    }
+
+    /// What comes after shift and mirror. A stage that is off draws nothing, so that it changes no other.
+    fn enrich(&self, canvas: &mut Canvas, images: &Images, progress: f64, random: &mut ChaCha8Rng) {
+        let Augment { interpolation, fill, .. } = self.augment;
+        let augment = &self.augment;
+        let happens = |chance: f64, random: &mut ChaCha8Rng| chance > 0.0 && random.random::<f64>() < chance;
+        if augment.crop_scale < 1.0 {
+            canvas.zoom(Part::draw(canvas.size, augment.crop_scale, augment.crop_ratio, random));
+        }
+        if happens(augment.flip_vertical, random) {
+            canvas.turn_over();
+        }
+        if augment.moves() {
+            let mut reach = |most: f64| if most > 0.0 { most * (2.0 * random.random::<f64>() - 1.0) } else { 0.0 };
+            let rotate = reach(augment.rotate);
+            let [right, down] =
+                [canvas.size.width, canvas.size.height].map(|side| reach(augment.translate * side as f64).round());
+            let (scale, shear) = (1.0 + reach(augment.scale), reach(augment.shear));
+            canvas.transform(
+                Affine::around_centre(rotate, [right, down], scale, shear, canvas.size),
+                interpolation,
+                fill,
+            );
+        }
+        if let Some(policy) = &self.policy {
+            policy.apply(canvas, progress, &mut Around { images, interpolation, fill, random });
+        }
+        self.jitter(canvas, random);
+        if happens(augment.grayscale, random) {
+            canvas.grayscale();
+        }
+        if happens(augment.blur, random) {
+            canvas.blur(0.1 + (augment.blur_sigma - 0.1) * random.random::<f64>());
+        }
+        if augment.noise > 0.0 {
+            canvas.add_noise(augment.noise, random);
+        }
+        if happens(augment.erase, random) {
+            let mut value = |channel: usize, random: &mut ChaCha8Rng| match augment.erase_with {
+                ErasedWith::Mean => self.mean[channel],
+                ErasedWith::Noise => random.random(),
+            };
+            canvas.erase(augment.erase_area, &mut value, random);
+        }
+        if augment.cutout > 0 {
+            canvas.cut_out(augment.cutout, &mut |channel| self.mean[channel], random);
+        }
+    }
+
+    /// Colour jitter, in random order as in torchvision's `ColorJitter`.
+    fn jitter(&self, canvas: &mut Canvas, random: &mut ChaCha8Rng) {
+        let Augment { brightness, contrast, saturation, hue, .. } = self.augment;
+        if brightness.max(contrast).max(saturation).max(hue) == 0.0 {
+            return;
+        }
+        let around_one = |reach: f64, canvas: &mut Canvas, random: &mut ChaCha8Rng, apply: fn(&mut Canvas, f64)| {
+            if reach > 0.0 {
+                let low = (1.0 - reach).max(0.0);
+                apply(canvas, low + (1.0 + reach - low) * random.random::<f64>());
             }
-            let source = &image[source_row as usize * width * channels..][..width * channels];
-            for (column, pixel) in line.chunks_exact_mut(channels).enumerate() {
-                let in_crop = if self.flip { width - 1 - column } else { column };
-                let source_column = in_crop as isize + self.right;
-                match (0..width as isize).contains(&source_column) {
-                    true => pixel.copy_from_slice(&source[source_column as usize * channels..][..channels]),
-                    false => pixel.fill(0),
-                }
+        };
+        let mut order = [0, 1, 2, 3];
+        order.shuffle(random);
+        for stage in order {
+            match stage {
+                0 => around_one(brightness, canvas, random, Canvas::brightness),
+                1 => around_one(contrast, canvas, random, Canvas::contrast),
+                2 => around_one(saturation, canvas, random, Canvas::saturation),
+                _ if hue > 0.0 => canvas.hue(hue * (2.0 * random.random::<f64>() - 1.0)),
+                _ => {}
             }
         }
     }
+}
+
+/// Mean byte of a channel.
+fn mean(images: &Images, channel: usize) -> u8 {
+    let values = || images.pixels[channel..].iter().step_by(images.channels);
+    let sum: u64 = values().map(|byte| u64::from(*byte)).sum();
+    (sum as f64 / values().len().max(1) as f64).round() as u8
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-
-    use super::*;
-
-    fn check(draw: Draw, expected: [u8; 6]) {
-        let mut view = [9; 6];
-        draw.apply(&[1, 2, 3, 4, 5, 6], &mut view, Size { height: 2, width: 3, channels: 1 });
-        assert_eq!(view, expected, "{draw:?}");
-    }
-
-    #[test]
-    fn a_crop_is_shifted_then_mirrored_and_black_outside() {
-        check(Draw::default(), [1, 2, 3, 4, 5, 6]);
-        check(Draw { flip: true, ..Default::default() }, [3, 2, 1, 6, 5, 4]);
-        check(Draw { down: 1, ..Default::default() }, [4, 5, 6, 0, 0, 0]);
-        check(Draw { right: -1, ..Default::default() }, [0, 1, 2, 0, 4, 5]);
-        check(Draw { right: -1, flip: true, ..Default::default() }, [2, 1, 0, 5, 4, 0]);
-        check(Draw { down: -5, ..Default::default() }, [0; 6]);
-    }
-
-    #[test]
-    fn the_pixels_of_a_colour_stay_together() {
-        let mut view = [0; 6];
-        let size = Size { height: 1, width: 2, channels: 3 };
-        Draw { flip: true, ..Default::default() }.apply(&[1, 2, 3, 4, 5, 6], &mut view, size);
-        assert_eq!(view, [4, 5, 6, 1, 2, 3]);
-    }
-
-    #[test]
-    fn draws_keep_to_their_bounds_and_chances() {
-        let augment = Augment { flip: 0.25, crop_padding: 2, ..Default::default() };
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let draws: Vec<Draw> = (0..4000).map(|_| augment.draw(&mut random)).collect();
-        assert!(draws.iter().all(|draw| draw.down.abs() <= 2 && draw.right.abs() <= 2));
-        for shift in -2..=2 {
-            let share = draws.iter().filter(|draw| draw.down == shift).count() as f64 / 4000.0;
-            assert!((share - 0.2).abs() < 0.03, "{shift}: {share}");
-        }
-        let flipped = draws.iter().filter(|draw| draw.flip).count() as f64 / 4000.0;
-        assert!((flipped - 0.25).abs() < 0.03, "{flipped}");
-    }
-}
+mod tests;

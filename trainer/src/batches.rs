@@ -9,7 +9,7 @@ use std::thread;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::augment::{Mix, Size};
+use crate::augment::{Augmenter, Canvas, Size};
 use crate::data::Images;
 use crate::recipe::{Normalize, Recipe};
 use crate::seed::{Purpose, TrialSeed};
@@ -113,35 +113,35 @@ fn imagenet_moments(channels: usize) -> Vec<(f64, f64)> {
 pub fn training_batches(
     images: Arc<Images>,
     scaling: Scaling,
+    augmenter: Arc<Augmenter>,
     recipe: &Recipe,
     seed: TrialSeed,
     epoch: u64,
     from_step: u64,
 ) -> Receiver<Batch> {
-    let Recipe { batch_size, epochs, sampling, ref augment, .. } = *recipe;
-    let augment = augment.clone();
+    let Recipe { batch_size, epochs, sampling, .. } = *recipe;
     let mut order = epoch_order(&images.labels, sampling, seed, epoch);
     let steps = steps_per_epoch(order.len(), batch_size);
     order.truncate(steps as usize * batch_size);
     let skipped = (from_step as usize * batch_size).min(order.len());
     order.drain(..skipped);
-    let size = size_of(&images);
-    let mixing = augment.clone();
-    let view_of = move |image: &[u8], view: &mut [u8], index: usize| match augment.is_off() {
-        true => view.copy_from_slice(image),
-        false => augment.draw(&mut seed.stream(Purpose::Augment, epoch, index as u64)).apply(image, view, size),
+    let size = Size::of(&images);
+    let (drawer, begun) = (augmenter.clone(), epoch as f64 / epochs as f64);
+    let view = move |canvas: &mut Canvas, images: &Images, index: usize| {
+        let random = &mut seed.stream(Purpose::Augment, epoch, index as u64);
+        drawer.view(canvas, images, index % images.len(), begun, random);
     };
     let finish = move |batch: &mut Batch, place: usize| {
         let step = from_step + place as u64;
         let progress = (epoch * steps + step) as f64 / (epochs * steps) as f64;
-        let mix = Mix::draw(&mixing, progress, size, &mut seed.stream(Purpose::Mix, epoch, step));
+        let mix = augmenter.mix(progress, size, &mut seed.stream(Purpose::Mix, epoch, step));
         if let Some(mix) = mix {
             mix.apply(&mut batch.pixels, size);
             let labels = batch.labels.iter().rev().copied().collect();
             batch.mixed = Some(Mixed { labels, share: mix.share(size) });
         }
     };
-    prepare(images, scaling, order, batch_size, view_of, finish)
+    prepare(images, scaling, order, batch_size, view, finish)
 }
 
 /// Optimizer steps of an epoch.
@@ -152,32 +152,30 @@ pub fn steps_per_epoch(images: usize, batch_size: usize) -> u64 {
 /// All images in their order, as they are.
 pub fn plain_batches(images: Arc<Images>, scaling: Scaling, batch_size: usize) -> Receiver<Batch> {
     let order = (0..images.labels.len()).collect();
-    prepare(images, scaling, order, batch_size, |image, view, _| view.copy_from_slice(image), |_, _| {})
+    let view = |canvas: &mut Canvas, images: &Images, index| canvas.pixels.copy_from_slice(images.image(index));
+    prepare(images, scaling, order, batch_size, view, |_, _| {})
 }
 
-fn size_of(images: &Images) -> Size {
-    Size { height: images.height, width: images.width, channels: images.channels }
-}
-
-/// Runs ahead of the receiver by a few batches; ends when the receiver is dropped. `view_of` makes the view of the
-/// image at an index, on any thread; `finish` is given each batch with its place in the order, from 0. An index beyond
-/// the images is one of them that comes again.
+/// Runs ahead of the receiver by a few batches; ends when the receiver is dropped. `view` draws the view of the
+/// image at an index onto a canvas, on any thread; `finish` is given each batch with its place in the order, from 0. An
+/// index beyond the images is one of them that comes again.
 fn prepare(
     images: Arc<Images>,
     scaling: Scaling,
     order: Vec<usize>,
     batch_size: usize,
-    view_of: impl Fn(&[u8], &mut [u8], usize) + Send + Sync + 'static,
+    view: impl Fn(&mut Canvas, &Images, usize) + Send + Sync + 'static,
     finish: impl Fn(&mut Batch, usize) + Send + 'static,
 ) -> Receiver<Batch> {
     let (sender, receiver) = sync_channel(AHEAD);
     thread::spawn(move || {
-        let bytes = size_of(&images).bytes();
-        let prepare_one = |view: &mut Vec<u8>, (values, index): (&mut [f32], &usize)| {
-            view_of(images.image(index % images.len()), view, *index);
-            scaling.apply(view, values);
+        let size = Size::of(&images);
+        let bytes = size.bytes();
+        let prepare_one = |canvas: &mut Canvas, (values, index): (&mut [f32], &usize)| {
+            view(canvas, &images, *index);
+            scaling.apply(&canvas.pixels, values);
         };
-        let empty = || vec![0; bytes];
+        let empty = || Canvas::new(size);
         for (place, indices) in order.chunks(batch_size).enumerate() {
             let mut pixels = vec![0.0; indices.len() * bytes];
             match PREPARERS.as_ref() {
@@ -185,8 +183,8 @@ fn prepare(
                     pixels.par_chunks_exact_mut(bytes).zip(indices).for_each_init(empty, prepare_one);
                 }),
                 None => {
-                    let mut view = empty();
-                    pixels.chunks_exact_mut(bytes).zip(indices).for_each(|item| prepare_one(&mut view, item));
+                    let mut canvas = empty();
+                    pixels.chunks_exact_mut(bytes).zip(indices).for_each(|item| prepare_one(&mut canvas, item));
                 }
             }
             let labels = indices.iter().map(|&index| i64::from(images.labels[index % images.len()])).collect();
@@ -217,7 +215,8 @@ mod tests {
         let scaling = Scaling::new(Normalize::Unit, &images());
         let augment = Augment { flip: 0.5, crop_padding: 1, mixup: 1.0, cutmix: 1.0, ..Default::default() };
         let recipe = Recipe { batch_size, augment, ..Default::default() };
-        training_batches(images(), scaling, &recipe, SEED, epoch, from_step).into_iter().collect()
+        let augmenter = Arc::new(Augmenter::new(&recipe.augment, &images()));
+        training_batches(images(), scaling, augmenter, &recipe, SEED, epoch, from_step).into_iter().collect()
     }
 
     #[test]

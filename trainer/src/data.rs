@@ -58,12 +58,32 @@ pub struct DataSpec {
     /// 1 for gray, 3 for colour. Unless given, 3 if any training image is in colour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<u32>,
+    /// The share of each side of the centred part that is kept before it is resized, above 0 and at most 1; 1 unless
+    /// given. 0.875 is usual for photos with the object in the middle (`crop_pct` in timm).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<f64>,
+    /// How images are resized; bilinear unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+}
+
+/// How images are resized: antialiased, as Pillow does it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// The triangle filter, of two pixels.
+    #[default]
+    Bilinear,
+    /// Of four pixels; sharper.
+    Bicubic,
+    /// Of six pixels; sharpest, with rings at hard edges.
+    Lanczos,
 }
 
 impl DataSpec {
     /// The data at a path, all else by default.
     pub fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), val: None, test: None, image_size: None, channels: None }
+        Self { path: path.into(), val: None, test: None, image_size: None, channels: None, crop: None, filter: None }
     }
 }
 

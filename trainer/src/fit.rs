@@ -10,6 +10,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use crate::augment::Augmenter;
 use crate::batches::{Batch, Scaling, steps_per_epoch, training_batches};
 use crate::checkpoint::{self, Checkpoint, CheckpointFolder, Place};
 use crate::data::{Dataset, Images};
@@ -174,6 +175,7 @@ struct Training<'a> {
     validation: Arc<Images>,
     scaling: Scaling,
     loss: Loss,
+    augmenter: Arc<Augmenter>,
     /// The device with gradients.
     device: Device,
 }
@@ -181,16 +183,19 @@ struct Training<'a> {
 impl<'a> Training<'a> {
     fn start_or_resume(job: &'a Job<'a>) -> Result<Self, FitError> {
         let device = job.device.clone().autodiff();
+        let [train, validation] =
+            [&job.data.train, &job.data.validation].map(|images| job.recipe.preprocess.apply(images));
         let mut training = Self {
             job,
             place: Place::start(job.seed, job.recipe.clone(), job.data.fingerprint.clone()),
             model: Model::new(&job.recipe.model, input_shape(job.data), job.seed, &device),
             optimizer: Optimizer::new(&job.recipe.optimizer, job.recipe.clip_norm),
             kept: NamedTensors::new(),
-            train: job.data.train.clone(),
-            validation: job.data.validation.clone(),
-            scaling: Scaling::new(job.recipe.normalize, &job.data.train),
-            loss: Loss::new(job.recipe, &job.data.train, job.data.classes.len()),
+            scaling: Scaling::new(job.recipe.normalize, &train),
+            loss: Loss::new(job.recipe, &train, job.data.classes.len()),
+            augmenter: Arc::new(Augmenter::new(&job.recipe.augment, &train)),
+            train,
+            validation,
             device,
         };
         let Some(folder) = &job.checkpoints else { return Ok(training) };
@@ -226,9 +231,16 @@ impl<'a> Training<'a> {
         let earlier = self.place.seconds;
         let mut loss_sum = Tensor::<1>::from_floats([self.place.loss_sum], self.job.device);
         let (mut first_loss, mut interrupted) = (None, false);
-        let mut batches =
-            training_batches(self.train.clone(), self.scaling.clone(), recipe, seed, epoch, self.place.step)
-                .into_iter();
+        let mut batches = training_batches(
+            self.train.clone(),
+            self.scaling.clone(),
+            self.augmenter.clone(),
+            recipe,
+            seed,
+            epoch,
+            self.place.step,
+        )
+        .into_iter();
         while let Some(batch) = timed(&mut self.place.input_seconds, || batches.next()) {
             let progress = Progress {
                 step: epoch * steps + self.place.step,
@@ -279,7 +291,8 @@ impl<'a> Training<'a> {
         }
         let model = self.model.valid();
         let validation = self.validation.clone();
-        let evaluation = evaluate(&model, validation, &self.scaling, self.input_shape(), self.job.device, &mut || {
+        let (shape, device) = (self.input_shape(), self.job.device);
+        let evaluation = evaluate(&model, validation, &self.scaling, &recipe.test_time, shape, device, &mut || {
             observer.evaluates();
         });
         let epoch = self.place.epoch + 1;

@@ -12,11 +12,13 @@ mod memory;
 pub mod metric;
 pub mod model;
 pub mod optimizer;
+mod preprocess;
 pub mod probe;
 pub mod recipe;
 pub mod report;
 pub mod schedule;
 pub mod seed;
+mod test_time;
 pub mod weights;
 
 pub use checkpoint::{Checkpoint, CheckpointFolder};

@@ -4,6 +4,8 @@ mod augment;
 mod loss;
 mod model;
 mod optimizer;
+mod policy;
+mod preprocess;
 mod rule;
 mod schedule;
 
@@ -12,13 +14,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::Metric;
 
-pub use augment::Augment;
+pub use augment::{Augment, ErasedWith, Interpolation, TestTime};
 pub use loss::{
     BinaryCrossEntropy, ClassWeights, CrossEntropy, EffectiveNumber, Focal, Inverse, LossSpec, Sampling, SigmoidFocal,
     Unweighted,
 };
 pub use model::{Convnet, Mlp, ModelSpec, Resnet8, Resnet18, Resnet20, Stem};
 pub use optimizer::{Adamw, OptimizerSpec, Sgd};
+pub use policy::{
+    AugMix, AutoAugment, LearnedOn, NoPolicy, Op, Policy, PolicyFile, PolicyFileError, PolicyOp, PolicySpec,
+    RandAugment, SubPolicy, TrivialAugment,
+};
+pub use preprocess::{AsItIs, Clahe, Denoise, Equalize, Gaussian, Median, Preprocess};
 pub use rule::RecipeError;
 pub use schedule::{Constant, Cosine, OneCycle, ScheduleSpec};
 
@@ -38,8 +45,12 @@ pub struct Recipe {
     pub optimizer: OptimizerSpec,
     /// How the learning rate goes over training.
     pub schedule: ScheduleSpec,
+    /// What is done to all images once.
+    pub preprocess: Preprocess,
     /// What is done to training images at random.
     pub augment: Augment,
+    /// How an image is evaluated.
+    pub test_time: TestTime,
     /// How bytes become the network's input.
     pub normalize: Normalize,
     /// What training makes small.
@@ -73,7 +84,9 @@ impl Default for Recipe {
             batch_size: 128,
             optimizer: OptimizerSpec::Sgd(Sgd::default()),
             schedule: ScheduleSpec::Cosine(Cosine::default()),
+            preprocess: Preprocess::default(),
             augment: Augment::default(),
+            test_time: TestTime::default(),
             normalize: Normalize::Data,
             loss: LossSpec::CrossEntropy(CrossEntropy {}),
             class_weights: ClassWeights::None(Unweighted {}),
@@ -128,7 +141,9 @@ impl Recipe {
         self.model.rules(&mut rules);
         self.optimizer.rules(&mut rules);
         self.schedule.rules(&mut rules);
+        self.preprocess.rules(&mut rules);
         self.augment.rules(&mut rules);
+        self.test_time.rules(&mut rules);
         match rules.into_iter().find(|(_, _, value, holds)| !holds(*value)) {
             Some((field, rule, value, _)) => Err(RecipeError { field, rule, value }),
             None => Ok(()),
@@ -180,6 +195,22 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_out_of_range_is_named_with_its_rule() {
+        check(
+            "augment.policy = { kind = 'custom', sub_policies = [] }",
+            Err("`augment.policy.sub_policies` must be at least one, but is 0"),
+        );
+        check(
+            "augment.policy = { kind = 'custom', sub_policies = [{ ops = [{ op = 'rotate', magnitude = 1.5 }] }] }",
+            Err("`augment.policy.sub_policies.ops.magnitude` must be in [0, 1], but is 1.5"),
+        );
+        check(
+            "augment.policy = { kind = 'rand_augment', m = 31 }",
+            Err("`augment.policy.m` must be from 0 to 30, but is 31"),
+        );
+    }
+
+    #[test]
     fn a_momentum_for_adamw_is_refused() {
         let error = toml::from_str::<Recipe>("optimizer = { kind = 'adamw', momentum = 0.9 }").unwrap_err();
         assert!(error.message().contains("unknown field `momentum`"), "{error}");
@@ -187,7 +218,9 @@ mod tests {
 
     #[test]
     fn a_recipe_survives_toml() {
-        let recipe = Recipe::default();
-        assert_eq!(toml::from_str::<Recipe>(&toml::to_string(&recipe).unwrap()).unwrap(), recipe);
+        let custom = "augment.policy = { kind = 'custom', sub_policies = [{ ops = [{ op = 'rotate' }] }] }";
+        for recipe in [Recipe::default(), toml::from_str(custom).unwrap()] {
+            assert_eq!(toml::from_str::<Recipe>(&toml::to_string(&recipe).unwrap()).unwrap(), recipe);
+        }
     }
 }

@@ -93,7 +93,11 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
     if let Some(recipe) = table("recipe") {
         space_table::check_recipe(recipe)?;
     }
-    let file: StudyFile = toml::from_str(text).map_err(|error| Mistake::from_toml(&error))?;
+    let mut file: StudyFile = toml::from_str(text).map_err(|error| Mistake::from_toml(&error))?;
+    read_policy(&mut file.recipe, &folder).map_err(|message| {
+        Mistake::new(span_of(table("recipe"), "augment.policy"), message)
+            .with_help("docs/recipes.md shows what a policy's file has; paths start at the file that names them")
+    })?;
     check_name(&file.study.name, table("study").and_then(|study| study.get("name")).and_then(|item| item.span()))?;
     if file.study.trial_limit_seconds == Some(0) {
         let key = span_of(table("study"), "trial_limit_seconds");
@@ -135,6 +139,12 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         default,
         source: text.to_owned(),
     })
+}
+
+/// Reads the file that a recipe's augmentation policy is in, if it is in one; the error is its message.
+pub fn read_policy(recipe: &mut Recipe, folder: &Path) -> Result<(), String> {
+    let parse = |text: &str| toml::from_str(text);
+    recipe.augment.policy.resolve(folder, parse).map_err(|error| error.to_string())
 }
 
 /// Checks the keys of a `[recipe]` table in a text that is not a whole study file.
@@ -258,6 +268,8 @@ fn set(text: &str, pair: &str) -> Result<String, Mistake> {
 
 #[cfg(test)]
 mod tests {
+    use nightsweep_trainer::recipe::{Op, PolicySpec};
+
     use super::*;
 
     const HEAD: &str = "[study]\nname = \"s\"\n[data]\npath = \"fashion-mnist-mini\"\n";
@@ -361,6 +373,29 @@ mod tests {
             |seconds| parse(&HEAD.replace("[data]", &format!("trial_limit_seconds = {seconds}\n[data]")), ".".into());
         assert_eq!(limited(90).unwrap().trial_limit_seconds, Some(90));
         assert_eq!(limited(0).unwrap_err().message, "`trial_limit_seconds` must be at least 1, but is 0");
+    }
+
+    #[test]
+    fn a_policy_is_read_from_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("{HEAD}[recipe.augment]\npolicy = {{ kind = 'file', path = 'p.toml' }}\n");
+        let read = |policy: &str| {
+            fs::write(folder.path().join("p.toml"), policy).unwrap();
+            parse(&text, folder.path().to_owned())
+        };
+        let plan = read("[[sub_policies]]\nops = [{ op = 'rotate', probability = 0.7, magnitude = 0.3 }]\n").unwrap();
+        let PolicySpec::Custom(policy) = plan.recipe.augment.policy else { panic!("the file's policy is spelled out") };
+        assert_eq!((policy.draws, policy.sub_policies[0].ops[0].op), (1, Op::Rotate));
+        let misspelt = read("[[sub_policies]]\nops = [{ op = 'rotat' }]\n").unwrap_err();
+        assert!(misspelt.message.contains("unknown variant `rotat`"), "{misspelt:?}");
+        let broken = read("[[sub_policies]]\nops = [{ op = 'rotate', probability = 7 }]\n").unwrap_err();
+        assert!(
+            broken.message.contains("`augment.policy.sub_policies.ops.probability` must be in [0, 1]"),
+            "{broken:?}"
+        );
+        fs::remove_file(folder.path().join("p.toml")).unwrap();
+        let missing = parse(&text, folder.path().to_owned()).unwrap_err().in_file("s.toml".into(), &text);
+        assert!(missing.line() == Some(6) && missing.message.contains("could not read the policy"), "{missing:?}");
     }
 
     #[test]

@@ -143,6 +143,12 @@ pub enum LoadError {
         /// What was given.
         value: u32,
     },
+    /// `crop` is no share.
+    #[error("`data.crop = {value}` is not above 0 and at most 1")]
+    BadCrop {
+        /// What was given.
+        value: f64,
+    },
     /// `channels` is neither of the two.
     #[error("`data.channels = {value}` is neither 1 (gray) nor 3 (colour)")]
     BadChannels {

@@ -1,14 +1,14 @@
 //! Making an image the wanted size and number of channels.
 //!
-//! The largest centred part of the wanted aspect is resized with the antialiased triangle filter, as Pillow's
-//! `ImageOps.fit(image, size, BILINEAR)` does.
+//! The largest centred part of the wanted aspect, or a share of it, is resized with an antialiased filter, as Pillow's
+//! `ImageOps.fit` does.
 
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions,
     images::{Image, ImageRef},
 };
 
-use super::{picture::Picture, shape::Shape};
+use super::{Filter, picture::Picture, shape::Shape};
 
 /// Keeps the tables of the filter from image to image.
 pub(super) struct Resizer(fast_image_resize::Resizer);
@@ -30,16 +30,36 @@ impl Resizer {
         let from = ImageRef::new(picture.width, picture.height, pixels, kind).expect("a picture has all its pixels");
         let mut to = Image::from_slice_u8(shape.width as u32, shape.height as u32, out, kind)
             .expect("the place of a prepared image has its size");
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .fit_into_destination(Some((0.5, 0.5)));
-        self.0.resize(&from, &mut to, &options).expect("both images have the same kind of pixels and some extent");
+        let filter = match shape.filter {
+            Filter::Bilinear => FilterType::Bilinear,
+            // Catmull and Rom's is the one of Pillow.
+            Filter::Bicubic => FilterType::CatmullRom,
+            Filter::Lanczos => FilterType::Lanczos3,
+        };
+        let (height, width) = (f64::from(picture.height), f64::from(picture.width));
+        let aspect = shape.width as f64 / shape.height as f64;
+        let (kept_height, kept_width) =
+            (shape.crop * height.min(width / aspect), shape.crop * width.min(height * aspect));
+        let (top, left) = ((height - kept_height) / 2.0, (width - kept_width) / 2.0);
+        let part = |left: f64, top: f64, width: f64, height: f64| {
+            ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(left, top, width, height)
+        };
+        const SAME_KIND: &str = "both images have the same kind of pixels and some extent";
+        if shape.filter == Filter::Bilinear {
+            let part = part(left, top, kept_width, kept_height);
+            return self.0.resize(&from, &mut to, &part).expect(SAME_KIND);
+        }
+        // The sharper filters overshoot, and what is cut off in between depends on the order: Pillow's is lines first.
+        let mut lines = Image::new(shape.width as u32, picture.height, kind);
+        self.0.resize(&from, &mut lines, &part(left, 0.0, kept_width, height)).expect(SAME_KIND);
+        let whole_lines = part(0.0, top, shape.width as f64, kept_height);
+        self.0.resize(&lines, &mut to, &whole_lines).expect(SAME_KIND);
     }
 }
 
-/// Whether the image has another size than it shall have.
+/// Whether the image has another size than it shall have, or keeps not all of it.
 pub(super) fn differs(picture: &Picture, shape: Shape) -> bool {
-    (picture.height as usize, picture.width as usize) != (shape.height, shape.width)
+    (picture.height as usize, picture.width as usize) != (shape.height, shape.width) || shape.crop < 1.0
 }
 
 /// The pixels with another number of channels; `None` if they have it.
@@ -72,20 +92,24 @@ mod tests {
     fn images_are_resized_as_pillow_does_it() {
         let mut expected: &[u8] = include_bytes!("tests/resized.bin");
         let mut resizer = Resizer::new();
-        for ((height, width, channels), (to_height, to_width)) in [
-            ((37, 53, 3), (16, 16)),
-            ((100, 80, 1), (28, 28)),
-            ((20, 20, 3), (32, 32)),
-            ((9, 200, 3), (8, 8)),
-            ((64, 64, 1), (63, 63)),
-            ((30, 40, 3), (12, 24)),
-        ] {
-            let shape = Shape { height: to_height, width: to_width, channels };
-            let mut found = vec![0; to_height * to_width * channels];
-            resizer.fit(&pattern(height, width, channels), shape, &mut found);
-            let pillow = expected.split_off(..found.len()).unwrap();
-            let worst = found.iter().zip(pillow).map(|(a, b)| a.abs_diff(*b)).max();
-            assert!(worst <= Some(1), "{height}×{width} to {to_height}×{to_width}: off by {worst:?}");
+        let whole = [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos].map(|filter| (filter, 1.0));
+        for (filter, crop) in whole.into_iter().chain([(Filter::Bilinear, 0.5), (Filter::Bicubic, 0.75)]) {
+            for ((height, width, channels), (to_height, to_width)) in [
+                ((37, 53, 3), (16, 16)),
+                ((100, 80, 1), (28, 28)),
+                ((20, 20, 3), (32, 32)),
+                ((9, 200, 3), (8, 8)),
+                ((64, 64, 1), (63, 63)),
+                ((30, 40, 3), (12, 24)),
+                ((7, 5, 1), (33, 21)),
+            ] {
+                let shape = Shape { height: to_height, width: to_width, channels, filter, crop };
+                let mut found = vec![0; to_height * to_width * channels];
+                resizer.fit(&pattern(height, width, channels), shape, &mut found);
+                let pillow = expected.split_off(..found.len()).unwrap();
+                let worst = found.iter().zip(pillow).map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(worst <= Some(1), "{filter:?} {height}×{width} to {to_height}×{to_width}: off by {worst:?}");
+            }
         }
         assert!(expected.is_empty());
     }

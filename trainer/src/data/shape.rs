@@ -1,13 +1,16 @@
 //! The one size and number of channels that all images of a data set get.
 
-use super::{DataSpec, LoadError};
+use super::{DataSpec, Filter, LoadError};
 
-/// Size of every prepared image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Size of every prepared image, and how it comes about.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shape {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
+    pub filter: Filter,
+    /// Share of each side that is kept, around the middle.
+    pub crop: f64,
 }
 
 /// Size of one image as it is on the disk, upright.
@@ -70,7 +73,12 @@ impl Looks {
             Some(value) => return Err(LoadError::BadChannels { value }),
             None => [1, 3][usize::from(self.colour)],
         };
-        Ok(Shape { height: height as usize, width: width as usize, channels })
+        let crop = spec.crop.unwrap_or(1.0);
+        if !(crop > 0.0 && crop <= 1.0) {
+            return Err(LoadError::BadCrop { value: crop });
+        }
+        let filter = spec.filter.unwrap_or_default();
+        Ok(Shape { height: height as usize, width: width as usize, channels, filter, crop })
     }
 }
 

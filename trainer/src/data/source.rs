@@ -218,7 +218,10 @@ impl Array {
         let changes = [
             (Handling::GrayToColour, self.channels < shape.channels),
             (Handling::ColourToGray, self.channels > shape.channels),
-            (Handling::Resized, (self.height as usize, self.width as usize) != (shape.height, shape.width)),
+            (
+                Handling::Resized,
+                (self.height as usize, self.width as usize) != (shape.height, shape.width) || shape.crop < 1.0,
+            ),
         ];
         let changes = changes.into_iter().filter(|(_, done)| *done);
         let notice =

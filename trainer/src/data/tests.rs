@@ -136,6 +136,7 @@ fn what_cannot_be_done_with_the_settings_is_an_error() {
         &format!("`data.test = 0.5` is not a fraction that can be set apart; {fractions}"),
     );
     check(DataSpec { image_size: Some(0), ..spec.clone() }, "`data.image_size = 0` is not between 1 and 2048");
+    check(DataSpec { crop: Some(0.0), ..spec.clone() }, "`data.crop = 0` is not above 0 and at most 1");
     check(DataSpec { channels: Some(2), ..spec }, "`data.channels = 2` is neither 1 (gray) nor 3 (colour)");
 }
 

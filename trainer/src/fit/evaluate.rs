@@ -10,9 +10,10 @@ use crate::batches::{Scaling, plain_batches};
 use crate::data::{Dataset, Images};
 use crate::metric::{Confusion, Evaluation, Tally};
 use crate::model::{InputShape, Model};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, TestTime};
 use crate::report::EpochReport;
 use crate::seed::TrialSeed;
+use crate::test_time;
 use crate::weights::{self, NamedTensors};
 
 use super::{FitError, images_of, input_shape, labels};
@@ -57,8 +58,9 @@ pub fn evaluate_weights(
 ) -> Result<Evaluation, FitError> {
     let seed = TrialSeed { study: 0, trial: 0 };
     let model = weights::restore(Model::new(&recipe.model, input_shape(data), seed, device), weights)?;
-    let scaling = Scaling::new(recipe.normalize, &data.train);
-    Ok(evaluate(&model, images, &scaling, input_shape(data), device, &mut || {}))
+    let scaling = Scaling::new(recipe.normalize, &recipe.preprocess.apply(&data.train));
+    let images = recipe.preprocess.apply(&images);
+    Ok(evaluate(&model, images, &scaling, &recipe.test_time, input_shape(data), device, &mut || {}))
 }
 
 /// Gathers on the device and reads back once; calls `after_batch` after each batch.
@@ -66,6 +68,7 @@ pub(super) fn evaluate(
     model: &Model,
     images: Arc<Images>,
     scaling: &Scaling,
+    test_time: &TestTime,
     shape: InputShape,
     device: &Device,
     after_batch: &mut dyn FnMut(),
@@ -73,7 +76,8 @@ pub(super) fn evaluate(
     let mut tally = Tally::new(shape.classes, device);
     for batch in plain_batches(images, scaling.clone(), EVALUATION_BATCH) {
         let labels = labels(&batch, device);
-        tally.add(model.forward(images_of(batch, shape, device)), labels);
+        let images = images_of(batch, shape, device);
+        tally.add(test_time::scores(test_time, images, |view| model.forward(view)), labels);
         after_batch();
     }
     // Waits for the device.

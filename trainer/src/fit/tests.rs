@@ -121,7 +121,10 @@ fn training_learns_what_can_be_learned() {
 fn a_trial_stopped_at_any_place_and_resumed_is_the_uninterrupted_one() {
     let [mlp, ..] = recipes();
     let mixed = Augment { mixup: 0.4, cutmix: 1.0, mix_until: 0.8, ..mlp.augment.clone() };
-    for recipe in recipes().into_iter().chain([Recipe { augment: mixed, ..mlp }]) {
+    let policies = ["aug_mix", "auto_augment", "rand_augment", "trivial_augment"]
+        .map(|kind| toml::from_str(&format!("policy = {{ kind = '{kind}' }}\nflip = 0.0\nerase = 0.3")).unwrap());
+    let augmented = [mixed].into_iter().chain(policies).map(|augment| Recipe { augment, ..mlp.clone() });
+    for recipe in recipes().into_iter().chain(augmented) {
         let mut whole = Script::default();
         let outcome = run(&recipe, None, 0, &mut whole);
         // Six steps an epoch; after an epoch's report, and in the midst of an epoch.
@@ -200,7 +203,6 @@ fn every_field_of_the_recipe_has_an_effect() {
     let adamw = "optimizer = { kind = 'adamw' }";
     let mlp = "model = { kind = 'mlp', width = 8, depth = 1 }";
     let convnet = "model = { kind = 'convnet', width = 4 }";
-    let mixed = "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 1.0 }";
     let effective = "class_weights = { kind = 'effective_number' }";
     let bce = "loss = { kind = 'binary_cross_entropy' }";
     let smooth_bce = "label_smoothing = 0.1\nloss = { kind = 'binary_cross_entropy' }";
@@ -229,13 +231,6 @@ fn every_field_of_the_recipe_has_an_effect() {
         ("normalize = 'imagenet'", "normalize = 'unit'"),
         ("", "augment = { flip = 1.0, crop_padding = 0 }"),
         ("", "augment = { flip = 0.0, crop_padding = 2 }"),
-        ("", "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4 }"),
-        ("", "augment = { flip = 0.0, crop_padding = 0, cutmix = 1.0 }"),
-        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 0.5 }"),
-        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.5, cutmix = 1.0 }"),
-        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 1.0, mix_chance = 0.5 }"),
-        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 1.0, mix_switch = 0.9 }"),
-        (mixed, "augment = { flip = 0.0, crop_padding = 0, mixup = 0.4, cutmix = 1.0, mix_until = 0.5 }"),
         (mlp, "model = { kind = 'mlp', width = 9, depth = 1 }"),
         (mlp, "model = { kind = 'mlp', width = 8, depth = 2 }"),
         (mlp, "model = { kind = 'mlp', width = 8, depth = 1, dropout = 0.5 }"),
@@ -263,6 +258,94 @@ fn every_field_of_the_recipe_has_an_effect() {
         (one_cycle, "schedule = { kind = 'one_cycle', final_div_factor = 2 }"),
     ];
     for (before, after) in changes {
+        assert_ne!(learned_with(before), learned_with(after), "`{before}` and `{after}` train the same");
+    }
+}
+
+#[test]
+fn every_field_of_augmentation_and_preprocessing_has_an_effect() {
+    let augment = |fields: &str| format!("augment = {{ flip = 0.0, crop_padding = 0, {fields} }}");
+    let rotated = "rotate = 20.0";
+    let (resized, erased, blurred) = ("crop_scale = 0.3", "erase = 0.9", "blur = 0.9");
+    let mixed = "mixup = 0.4, cutmix = 1.0";
+    let rand_augment = "policy = { kind = 'rand_augment' }";
+    let aug_mix = "policy = { kind = 'aug_mix' }";
+    let custom = |outer: &str, sub: &str, op: &str| {
+        let op = format!("{{ op = 'brightness'{op} }}");
+        format!(
+            "policy = {{ kind = 'custom'{outer}, sub_policies = [{{ ops = [{op}]{sub} }}, {{ ops = [{{ op = 'invert' }}] }}] }}"
+        )
+    };
+    let strong = custom("", "", ", magnitude = 0.9");
+    let changes = [
+        ("", "flip_vertical = 0.5"),
+        ("", "translate = 0.3"),
+        ("", "scale = 0.4"),
+        ("", "shear = 30.0"),
+        ("", rotated),
+        (rotated, "rotate = 21.0"),
+        (rotated, "rotate = 20.0, interpolation = 'bilinear'"),
+        (rotated, "rotate = 20.0, fill = 200"),
+        ("", resized),
+        (resized, "crop_scale = 0.2"),
+        (resized, "crop_scale = 0.3, crop_ratio = 2.0"),
+        ("", "brightness = 0.5"),
+        ("", "contrast = 0.5"),
+        ("", "noise = 0.1"),
+        ("", blurred),
+        (blurred, "blur = 0.9, blur_sigma = 1.0"),
+        ("", erased),
+        (erased, "erase = 0.9, erase_area = 0.2"),
+        (erased, "erase = 0.9, erase_with = 'noise'"),
+        ("", "cutout = 4"),
+        ("", "mixup = 0.4"),
+        ("", "cutmix = 1.0"),
+        (mixed, "mixup = 0.4, cutmix = 0.5"),
+        (mixed, "mixup = 0.5, cutmix = 1.0"),
+        (mixed, "mixup = 0.4, cutmix = 1.0, mix_chance = 0.5"),
+        (mixed, "mixup = 0.4, cutmix = 1.0, mix_switch = 0.9"),
+        (mixed, "mixup = 0.4, cutmix = 1.0, mix_until = 0.5"),
+        ("", rand_augment),
+        (rand_augment, "policy = { kind = 'rand_augment', n = 1 }"),
+        (rand_augment, "policy = { kind = 'rand_augment', m = 20 }"),
+        (rand_augment, "policy = { kind = 'trivial_augment' }"),
+        (rand_augment, "policy = { kind = 'auto_augment' }"),
+        ("policy = { kind = 'auto_augment', learned_on = 'svhn' }", "policy = { kind = 'auto_augment' }"),
+        ("policy = { kind = 'auto_augment', learned_on = 'imagenet' }", "policy = { kind = 'auto_augment' }"),
+        ("", aug_mix),
+        (aug_mix, "policy = { kind = 'aug_mix', severity = 6 }"),
+        (aug_mix, "policy = { kind = 'aug_mix', width = 2 }"),
+        (aug_mix, "policy = { kind = 'aug_mix', depth = 3 }"),
+        (aug_mix, "policy = { kind = 'aug_mix', alpha = 0.3 }"),
+        (aug_mix, "policy = { kind = 'aug_mix', all_ops = false }"),
+        ("", &strong),
+        (&strong, &custom(", draws = 2", "", ", magnitude = 0.9")),
+        (&strong, &custom("", ", weight = 3.0", ", magnitude = 0.9")),
+        (&strong, &custom("", ", from = 0.5", ", magnitude = 0.9")),
+        (&strong, &custom("", ", until = 0.5", ", magnitude = 0.9")),
+        (&strong, &custom("", "", ", magnitude = 0.9, probability = 0.5")),
+        (&strong, &custom("", "", ", magnitude = 0.9, magnitude_min = 0.1")),
+        (&strong, &custom("", "", ", magnitude = 0.4")),
+    ];
+    for (before, after) in changes {
+        let (before, after) = (augment(before), augment(after));
+        assert_ne!(learned_with(&before), learned_with(&after), "`{before}` and `{after}` train the same");
+    }
+    let gaussian = "preprocess.denoise = { kind = 'gaussian' }";
+    let clahe = "preprocess.equalize = { kind = 'clahe' }";
+    for (before, after) in [
+        ("", "preprocess.denoise = { kind = 'median' }"),
+        ("preprocess.denoise = { kind = 'median', radius = 2 }", "preprocess.denoise = { kind = 'median' }"),
+        ("", gaussian),
+        (gaussian, "preprocess.denoise = { kind = 'gaussian', sigma = 0.7 }"),
+        ("", "preprocess.equalize = { kind = 'histogram' }"),
+        ("", clahe),
+        (clahe, "preprocess.equalize = { kind = 'clahe', clip_limit = 30.0 }"),
+        (clahe, "preprocess.equalize = { kind = 'clahe', tiles = 2 }"),
+        ("", "test_time.flip = true"),
+        ("", "test_time.crops = 5"),
+        ("test_time.crops = 5", "test_time = { crops = 5, shift = 2 }"),
+    ] {
         assert_ne!(learned_with(before), learned_with(after), "`{before}` and `{after}` train the same");
     }
 }

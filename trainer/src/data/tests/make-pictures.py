@@ -60,16 +60,20 @@ def pattern(height, width, channels):
     return ((x * x * 3 + y * x * 5 + y * y * 2 + c * 60) // 7 % 256).astype(np.uint8)
 
 
+filters = [(filter, 1.0) for filter in ("BILINEAR", "BICUBIC", "LANCZOS")] + [("BILINEAR", 0.5), ("BICUBIC", 0.75)]
+sizes = [
+    ((37, 53, 3), (16, 16)),
+    ((100, 80, 1), (28, 28)),
+    ((20, 20, 3), (32, 32)),
+    ((9, 200, 3), (8, 8)),
+    ((64, 64, 1), (63, 63)),
+    ((30, 40, 3), (12, 24)),
+    ((7, 5, 1), (33, 21)),
+]
 with open(here / "resized.bin", "wb") as out:
-    for (height, width, channels), size in [
-        ((37, 53, 3), (16, 16)),
-        ((100, 80, 1), (28, 28)),
-        ((20, 20, 3), (32, 32)),
-        ((9, 200, 3), (8, 8)),
-        ((64, 64, 1), (63, 63)),
-        ((30, 40, 3), (12, 24)),
-    ]:
-        pixels = pattern(height, width, channels)
-        image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-        fit = ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BILINEAR)
-        out.write(np.asarray(fit).tobytes())
+    for filter, crop in filters:
+        for (height, width, channels), size in sizes:
+            pixels = pattern(height, width, channels)
+            image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+            fit = ImageOps.fit(image, (size[1], size[0]), Image.Resampling[filter], bleed=(1 - crop) / 2)
+            out.write(np.asarray(fit).tobytes())
