@@ -18,7 +18,7 @@ OPS = {
 }
 NEAREST = T.InterpolationMode.NEAREST
 POLICIES = {
-    "flip and crop": T.Compose([T.RandomCrop(32, padding=4), T.RandomHorizontalFlip()]),
+    "flip and crop": T.Compose([T.RandomCrop(32, padding=4, pad_if_needed=True), T.RandomHorizontalFlip()]),
     "AutoAugment": T.AutoAugment(T.AutoAugmentPolicy.CIFAR10),
     "RandAugment": T.RandAugment(),
     "RandAugment bilinear": T.RandAugment(interpolation=T.InterpolationMode.BILINEAR),
