@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nightsweep_trials::study_file;
 
-use crate::workplace::Workplace;
+use crate::workplace::{STUDY, Workplace};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -41,6 +41,17 @@ fn the_quickstart_runs_as_it_is_but_for_its_length() {
     place.succeed(&["train", "nightsweep-runs/quickstart/best/recipe.toml"]);
     place.succeed(&["export", "best", "-o", "best/"]);
     place.succeed(&["train", "best/recipe.toml"]);
+}
+
+#[test]
+fn a_preview_of_augmentation_is_a_picture_of_its_rows_and_columns() {
+    let place = Workplace::new(STUDY);
+    place.succeed(&["augment-preview", "study.toml", "-o", "grid.png", "-n", "3"]);
+    let png = fs::read(place.path("grid.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG"));
+    // Images of 28 pixels are shown threefold, four pixels apart: nine across and three down.
+    let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    assert_eq!((side(16), side(20)), (9 * 88 - 4, 3 * 88 - 4));
 }
 
 #[test]
