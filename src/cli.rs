@@ -38,11 +38,13 @@ pub enum Command {
     /// Show the leaderboard of what is in the store.
     Serve(Serve),
     /// Print who won, what was tried and what was wasted.
-    Report(StudyName),
+    Report(Report),
     /// Draw a figure of a study to a file.
     Plot(Plot),
     /// Write a trial's recipe, weights and result to a folder.
     Export(Export),
+    /// Let the search of a study learn from the trials of a storage of Optuna's.
+    Import(Import),
     /// Train one recipe, for example an exported one, and compare its score.
     Train(Train),
     /// Draw what a recipe's augmentation does to training images.
@@ -158,6 +160,15 @@ pub struct Serve {
     /// Address of the leaderboard; any but this machine's own needs a token, which is printed.
     #[arg(long, default_value = "127.0.0.1:8787")]
     pub listen: SocketAddr,
+    /// Let nobody write notes.
+    #[arg(long)]
+    pub read_only: bool,
+    /// Where a proxy shows the pages, as /sweeps.
+    #[arg(long, value_name = "PATH")]
+    pub base_path: Option<String>,
+    /// A name under which a proxy asks for the pages; others are refused, numbers and localhost are not.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
 }
 
 /// A study of the store.
@@ -193,9 +204,50 @@ pub struct Export {
     /// Name of the study, if it is not the last one.
     #[arg(long)]
     pub study: Option<String>,
-    /// The folder to write.
-    #[arg(short, long, default_value = "best", value_hint = ValueHint::DirPath)]
-    pub output: PathBuf,
+    /// Write all trials of the study to one file instead.
+    #[arg(long, value_enum)]
+    pub format: Option<ExportFormat>,
+    /// The folder to write, `best` unless named; with --format the file, else trials.csv, trials.json or optuna.db.
+    #[arg(short, long, value_hint = ValueHint::AnyPath)]
+    pub output: Option<PathBuf>,
+}
+
+/// What `export` can write a whole study as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// A line for each trial.
+    Csv,
+    /// An object for each trial.
+    Json,
+    /// A storage that optuna.load_study and optuna-dashboard open: sqlite:///optuna.db.
+    Optuna,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// A storage of Optuna's, as an SQLite file.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub storage: PathBuf,
+    /// The study file whose search learns from it; `nightsweep run` goes on with it.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Name of the study there, if the storage has several.
+    #[arg(long)]
+    pub from: Option<String>,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// Name of the study; not needed while there is only one, else the last one is meant.
+    pub study: Option<String>,
+    /// Write it with figures to one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
+    /// Write it to a Markdown file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub markdown: Option<PathBuf>,
 }
 
 /// Arguments of `augment-preview`.

@@ -5,6 +5,7 @@ mod augment_preview;
 mod confirm;
 mod doctor;
 mod export;
+mod import;
 mod init;
 mod night;
 mod plan;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Report(arguments) => block_on(report::report(runs, arguments))?,
         Command::Plot(arguments) => block_on(plot::plot(runs, arguments))?,
         Command::Export(arguments) => block_on(export::export(runs, arguments))?,
+        Command::Import(arguments) => block_on(import::import(runs, arguments))?,
         Command::Train(arguments) => train::train(arguments)?,
         Command::AugmentPreview(arguments) => augment_preview::augment_preview(arguments)?,
         Command::Doctor => doctor::doctor(runs)?,

@@ -80,6 +80,8 @@ impl Progress {
             | Event::Enqueued { .. }
             | Event::Imported { .. }
             | Event::Fenced { .. }
+            | Event::Annotated { .. }
+            | Event::Ordered { .. }
             | Event::Closed { .. } => {}
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::order::{Annotation, Order};
 use crate::params::Params;
 use crate::trial::{Attempt, TrialNumber};
 
@@ -115,6 +116,23 @@ pub enum Event {
         /// What it said, for people.
         message: String,
     },
+    /// A person wrote something about a trial. Changes nothing of the search.
+    Annotated {
+        /// Any trial.
+        trial: TrialNumber,
+        /// Who wrote it, as they call themselves.
+        by: String,
+        /// What of it is different now.
+        change: Annotation,
+    },
+    /// A person asked for something; the events that follow say what came of it.
+    Ordered {
+        /// Who asked, as they call themselves.
+        by: String,
+        /// What for.
+        #[serde(flatten)]
+        order: Order,
+    },
     /// The controller put the study down in good order. Changes nothing of the search.
     Closed {
         /// Why it ended, for people.
@@ -135,14 +153,21 @@ impl Event {
             | Self::Completed { trial, .. }
             | Self::Pruned { trial, .. }
             | Self::Failed { trial, .. }
+            | Self::Annotated { trial, .. }
             | Self::Fenced { trial, .. } => Some(*trial),
+            Self::Ordered { order, .. } => order.trial(),
         }
     }
 
     /// The attempt that the event is about.
     pub fn attempt(&self) -> Option<Attempt> {
         match self {
-            Self::Opened { .. } | Self::Enqueued { .. } | Self::Imported { .. } | Self::Closed { .. } => None,
+            Self::Opened { .. }
+            | Self::Enqueued { .. }
+            | Self::Imported { .. }
+            | Self::Annotated { .. }
+            | Self::Ordered { .. }
+            | Self::Closed { .. } => None,
             Self::Started { .. } => Some(Attempt::FIRST),
             Self::Resumed { attempt, .. }
             | Self::Reported { attempt, .. }
@@ -164,6 +189,8 @@ pub enum PauseReason {
     Rung,
     /// The controller was asked to stop; it goes on first when the study does.
     Interrupted,
+    /// A person asked for it; it goes on when a person does again.
+    Asked,
 }
 
 /// Why a trial failed.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::{FailureCause, PauseReason, Verdict};
+use crate::order::Wish;
 use crate::params::Params;
 use crate::trial::{Attempt, Direction, Loss, TrialNumber, TrialState};
 
@@ -33,6 +34,8 @@ pub struct Trial {
     pub(crate) cost: f64,
     /// What it was to do after its latest report.
     pub(crate) verdict: Verdict,
+    /// What a person wants of it that it has yet to do.
+    pub wish: Option<Wish>,
 }
 
 /// How a trial stood after an epoch.
@@ -68,6 +71,7 @@ impl Trial {
             failure: None,
             cost: 0.0,
             verdict: Verdict::Continue,
+            wish: None,
         }
     }
 

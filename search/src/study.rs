@@ -11,6 +11,7 @@ use crate::domain::Domain;
 use crate::event::{Event, FailureCause, PauseReason, Suggestion, Verdict};
 use crate::front;
 use crate::history::{History, Stage};
+use crate::order::{Order, Wish};
 use crate::params::Params;
 use crate::pruner::{self, Pruner};
 use crate::record::{Failure, Report, Trial};
@@ -33,6 +34,7 @@ pub struct Study {
     running: usize,
     /// Waiting, or paused because the controller was asked to stop.
     to_resume: BTreeSet<TrialNumber>,
+    held: bool,
 }
 
 /// An event that cannot have happened.
@@ -85,6 +87,14 @@ pub enum TellError {
     /// A result is a number.
     #[error("the value told is not a finite number")]
     NotFinite,
+    /// What was started cannot be taken back.
+    #[error("the study cannot have {trials} trials: {started} were started")]
+    TooFew {
+        /// Asked for.
+        trials: u64,
+        /// Trials there are.
+        started: u64,
+    },
     /// The point does not lie in the space.
     #[error("the point does not lie in the space")]
     Point(#[from] PointError),
@@ -105,6 +115,7 @@ impl Study {
             enqueued: VecDeque::new(),
             running: 0,
             to_resume: BTreeSet::new(),
+            held: false,
         })
     }
 
@@ -147,7 +158,67 @@ impl Study {
 
     /// What the trial is to do after its latest report. Continue, for one that has not reported or does not exist.
     pub fn verdict(&self, trial: TrialNumber) -> Verdict {
-        self.trial(trial).map_or(Verdict::Continue, |trial| trial.verdict)
+        self.trial(trial).map_or(Verdict::Continue, |trial| match trial.wish {
+            Some(Wish::Stop) => Verdict::Stop,
+            Some(Wish::Pause) => Verdict::Pause,
+            None => trial.verdict,
+        })
+    }
+
+    /// Whether a person wants nothing to be handed out for now.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Whether the order can be followed as the study stands.
+    pub fn allows(&self, order: &Order) -> Result<(), TellError> {
+        let state_of = |trial| self.trial(trial).map(|it| it.state).ok_or(TellError::UnknownTrial { trial });
+        let refuse = |trial, state, what| Err(TellError::WrongState { trial, state, what });
+        match order {
+            Order::Stop { trial } => match state_of(*trial)? {
+                state if state.is_finished() => refuse(*trial, state, "stopped"),
+                _ => Ok(()),
+            },
+            Order::Pause { trial } => match state_of(*trial)? {
+                TrialState::Running | TrialState::Waiting => Ok(()),
+                state => refuse(*trial, state, "paused"),
+            },
+            Order::Resume { trial } => match state_of(*trial)? {
+                TrialState::Paused => Ok(()),
+                state => refuse(*trial, state, "resumed"),
+            },
+            Order::Retry { trial } => match state_of(*trial)? {
+                state if state.is_finished() => Ok(()),
+                state => refuse(*trial, state, "tried again"),
+            },
+            Order::Enqueue { params } => Ok(self.config.space.contains(params)?),
+            Order::Hold | Order::Release => Ok(()),
+            Order::Extend { trials } if *trials < self.next_trial().0 => {
+                Err(TellError::TooFew { trials: *trials, started: self.next_trial().0 })
+            }
+            Order::Extend { .. } => Ok(()),
+        }
+    }
+
+    fn obey(&mut self, order: &Order) -> Result<(), TellError> {
+        self.allows(order)?;
+        match order {
+            Order::Stop { trial } => self.find(*trial)?.wish = Some(Wish::Stop),
+            Order::Pause { trial } => self.find(*trial)?.wish = Some(Wish::Pause),
+            Order::Resume { trial } => {
+                self.find(*trial)?.wish = None;
+                self.to_resume.insert(*trial);
+            }
+            Order::Retry { trial } => {
+                let params = self.find(*trial)?.params.clone();
+                self.enqueued.push_back(params);
+            }
+            Order::Enqueue { params } => self.enqueued.push_back(params.clone()),
+            Order::Hold => self.held = true,
+            Order::Release => self.held = false,
+            Order::Extend { trials } => self.config.max_trials = Some(*trials),
+        }
+        Ok(())
     }
 
     /// The trial of that number.
@@ -183,7 +254,8 @@ impl Study {
     /// Takes the event in, if it can have happened; else nothing changes.
     pub fn tell(&mut self, event: &Event) -> Result<(), TellError> {
         match event {
-            Event::Opened { .. } | Event::Closed { .. } | Event::Fenced { .. } => Ok(()),
+            Event::Opened { .. } | Event::Closed { .. } | Event::Fenced { .. } | Event::Annotated { .. } => Ok(()),
+            Event::Ordered { order, .. } => self.obey(order),
             Event::Enqueued { params } => {
                 self.config.space.contains(params)?;
                 self.enqueued.push_back(params.clone());
@@ -207,10 +279,19 @@ impl Study {
                 Ok(())
             }
             Event::Paused { trial, attempt, reason } => {
-                let record = self.running_trial(*trial, *attempt, "paused")?;
+                let record = match reason {
+                    // Also one that waits for a worker.
+                    PauseReason::Asked => self.open_trial(*trial, *attempt, "paused")?,
+                    _ => self.running_trial(*trial, *attempt, "paused")?,
+                };
+                let was_running = record.state == TrialState::Running;
                 record.state = TrialState::Paused;
                 record.pause = Some(*reason);
-                self.set_running(*trial, false);
+                record.wish = None;
+                if was_running {
+                    self.set_running(*trial, false);
+                }
+                self.to_resume.remove(trial);
                 if *reason == PauseReason::Interrupted {
                     self.to_resume.insert(*trial);
                 }
@@ -343,6 +424,7 @@ impl Study {
         let record = &mut self.trials[trial.0 as usize];
         record.state = state;
         record.pause = None;
+        record.wish = None;
         self.to_resume.remove(&trial);
         self.history.close(self.place(trial));
     }

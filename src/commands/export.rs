@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::{TrialNumber, TrialState};
-use nightsweep_store::{Store, StudyRow, TrialRow};
+use nightsweep_store::{BoardQuery, OptunaError, Sort, Store, StudyRow, TrialRow};
 use nightsweep_trainer::{CheckpointFolder, TrialSeed};
 use nightsweep_trials::{Plan, bind};
 use serde::Serialize;
 
 use super::confirm::Confirmed;
 use super::studies;
-use crate::cli::Export;
+use crate::cli::{Export, ExportFormat};
 use crate::failure::{Ending, advise};
 use crate::recipe_file::{Expected, RecipeFile};
 
@@ -37,9 +37,13 @@ struct ResultFile<'a> {
 pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
     let store = studies::open_existing(runs).await?;
     let row = studies::find(&store, arguments.study.as_deref()).await?;
+    if let Some(format) = arguments.format {
+        return whole(&store, &row, format, arguments.output.as_deref()).await;
+    }
+    let output = arguments.output.as_deref().unwrap_or(Path::new("best"));
     let plan = studies::plan(&row)?;
     let written = match arguments.trial.as_str() {
-        "best" => best(runs, &store, &row, &plan, &arguments.output).await?,
+        "best" => best(runs, &store, &row, &plan, output).await?,
         number => {
             let number = number
                 .parse()
@@ -48,17 +52,44 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
             let trial = store.trial(row.id, number).await.into_diagnostic()?;
             let trial =
                 trial.ok_or_else(|| advise(format!("there is no trial {number}"), "`nightsweep report` lists them"))?;
-            write(runs, &row, &plan, &trial, &arguments.output)?;
+            write(runs, &row, &plan, &trial, output)?;
             Some(number)
         }
     };
     match written {
         Some(trial) => {
-            println!("trial {trial} of {}: {}", row.name, arguments.output.display());
+            println!("trial {trial} of {}: {}", row.name, output.display());
             Ok(Ending::Done)
         }
         None => Err(advise("no trial has a result yet", "`nightsweep report` says how the study stands")),
     }
+}
+
+/// Writes all trials to one file.
+async fn whole(store: &Store, row: &StudyRow, format: ExportFormat, output: Option<&Path>) -> Result<Ending> {
+    let default = match format {
+        ExportFormat::Csv => "trials.csv",
+        ExportFormat::Json => "trials.json",
+        ExportFormat::Optuna => "optuna.db",
+    };
+    let path = output.unwrap_or(Path::new(default));
+    if format == ExportFormat::Optuna {
+        let trials = store.export_optuna(row, path).await.map_err(|error| match error {
+            OptunaError::Exists { .. } => advise(error.to_string(), "name another file with --output, or move it away"),
+            error => miette::Report::from_err(error),
+        })?;
+        println!("{trials} trials of {}: sqlite:///{}", row.name, path.display());
+        return Ok(Ending::Done);
+    }
+    let all = BoardQuery { sort: Sort::Number, limit: u32::MAX, ..BoardQuery::default() };
+    let trials = store.board(row, &all).await.into_diagnostic()?.trials;
+    let bytes = match format {
+        ExportFormat::Csv => nightsweep_web::trials_csv(row, &trials),
+        _ => serde_json::to_vec_pretty(&trials).into_diagnostic()?,
+    };
+    save(path.to_owned(), &bytes)?;
+    println!("{} trials of {}: {}", trials.len(), row.name, path.display());
+    Ok(Ending::Done)
 }
 
 /// Writes the confirmed winner, else the best trial, if any has a result. One that is complete goes before one that is

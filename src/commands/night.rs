@@ -12,7 +12,9 @@ use nightsweep_trials::Plan;
 use nightsweep_trials::controller::{self, Control, Options, Session, Summary, Work};
 use nightsweep_trials::launch::Local;
 use nightsweep_trials::slots::Slot;
-use tokio::sync::mpsc;
+use nightsweep_trials::worker::chain;
+use nightsweep_web::Ordered;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::progress::Progress;
@@ -28,6 +30,7 @@ pub struct Night<'a> {
     /// When everything has to be over.
     pub deadline: Option<ZonedDateTime>,
     orders: mpsc::UnboundedReceiver<Control>,
+    sender: mpsc::UnboundedSender<Control>,
     listener: JoinHandle<()>,
 }
 
@@ -35,15 +38,37 @@ impl<'a> Night<'a> {
     /// Listens to Ctrl-C from now on: the first time trials write their checkpoints, the second time it ends at once.
     pub fn new(runs: &'a Path, store: &'a Store, slots: Vec<Slot>, deadline: Option<ZonedDateTime>) -> Self {
         let (sender, orders) = mpsc::unbounded_channel();
+        let interrupts = sender.clone();
         let listener = tokio::spawn(async move {
             for order in [Control::Interrupt, Control::Abort] {
-                if super::for_interrupt().await.is_err() || sender.send(order).is_err() {
+                if super::for_interrupt().await.is_err() || interrupts.send(order).is_err() {
                     break;
                 }
             }
             pending::<()>().await;
         });
-        Self { runs, store, slots, deadline, orders, listener }
+        Self { runs, store, slots, deadline, orders, sender, listener }
+    }
+
+    /// Hands what people ask for on the pages on to whoever leads the study, as long as the task is not ended.
+    pub fn take_orders(&self, mut pages: mpsc::UnboundedReceiver<Ordered>) -> JoinHandle<()> {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            while let Some(Ordered { by, order, answer }) = pages.recv().await {
+                let (heard, hears) = oneshot::channel();
+                if sender.send(Control::Order { by, order, answer: heard }).is_err() {
+                    return;
+                }
+                tokio::spawn(async move {
+                    let told = match hears.await {
+                        Ok(told) => told.map_err(|error| chain(&error)),
+                        Err(_) => Err("the study is being put down".to_owned()),
+                    };
+                    // The page may be gone.
+                    let _ = answer.send(told);
+                });
+            }
+        })
     }
 
     /// Leads a study to its end, or for that share of what is left of the night.

@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
-use miette::{IntoDiagnostic, Result};
-use nightsweep_search::TrialState;
+use miette::{Context, IntoDiagnostic, Result};
+use nightsweep_search::{TrialNumber, TrialState};
 use nightsweep_store::{BoardQuery, Sort, Store, StudyRow, TrialRow};
 use nightsweep_trials::Plan;
+use nightsweep_web::{ReportSource, ReportText};
 
 use super::confirm::Confirmed;
 use super::studies;
-use crate::cli::StudyName;
+use crate::cli::Report;
 use crate::failure::Ending;
 use crate::progress::words;
 
@@ -18,12 +20,56 @@ use crate::progress::words;
 const ROWS: u32 = 10;
 
 /// Prints the report of a study.
-pub async fn report(runs: &Path, arguments: &StudyName) -> Result<Ending> {
+pub async fn report(runs: &Path, arguments: &Report) -> Result<Ending> {
     let store = studies::open_existing(runs).await?;
     let row = studies::find(&store, arguments.study.as_deref()).await?;
     let plan = studies::plan(&row)?;
-    print!("{}", text(runs, &store, &row, &plan).await?);
+    let text = text(runs, &store, &row, &plan).await?;
+    if let Some(path) = &arguments.markdown {
+        save(path, &text)?;
+    }
+    if let Some(path) = &arguments.html {
+        let recipe = match winner(runs, &store, &row).await? {
+            Some(trial) => store.recipe(row.id, trial).await.into_diagnostic()?,
+            None => None,
+        };
+        save(path, &nightsweep_web::report(&store, &row, &text, recipe.as_deref()).await.into_diagnostic()?)?;
+    }
+    if arguments.html.is_none() && arguments.markdown.is_none() {
+        print!("{text}");
+    }
     Ok(Ending::Done)
+}
+
+fn save(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).into_diagnostic().wrap_err_with(|| format!("could not write `{}`", path.display()))?;
+    println!("report: {}", path.display());
+    Ok(())
+}
+
+/// The confirmed winner, or the best trial as long as nothing is confirmed.
+pub async fn winner(runs: &Path, store: &Store, row: &StudyRow) -> Result<Option<TrialNumber>> {
+    if let Some(confirmed) = Confirmed::of(runs, store, &row.name).await? {
+        return Ok(Some(confirmed.winner()));
+    }
+    Ok(store.best_trial(row.id).await.into_diagnostic()?.map(|trial| trial.number))
+}
+
+/// What the pages ask for the report of a study.
+pub fn source(runs: &Path, store: &Store) -> ReportSource {
+    let (runs, store) = (runs.to_owned(), store.clone());
+    Arc::new(move |row: StudyRow| {
+        let (runs, store) = (runs.clone(), store.clone());
+        Box::pin(async move {
+            let plan = studies::plan(&row).ok()?;
+            let markdown = text(&runs, &store, &row, &plan).await.ok()?;
+            let recipe = match winner(&runs, &store, &row).await.ok()? {
+                Some(trial) => store.recipe(row.id, trial).await.ok()?,
+                None => None,
+            };
+            Some(ReportText { markdown, recipe })
+        })
+    })
 }
 
 /// The report as text that reads well in a terminal and as Markdown.
@@ -73,9 +119,12 @@ pub async fn text(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Re
             );
         }
     }
+    // Four spaces are a block of code in Markdown.
+    text.push('\n');
     for (name, it) in best.params.iter() {
-        let _ = writeln!(text, "  {name} = {it}");
+        let _ = writeln!(text, "    {name} = {it}");
     }
+    text.push('\n');
     text.push_str(&against_default(&board.trials, best, plan));
     let _ = writeln!(
         text,

@@ -13,8 +13,9 @@ use nightsweep_trainer::data;
 use nightsweep_trials::controller::{self, Work};
 use nightsweep_trials::slots::{self, SlotOptions};
 use nightsweep_trials::{Plan, study_file};
-use nightsweep_web::WebSettings;
+use nightsweep_web::{Ordered, WebSettings};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use super::night::Night;
 use super::{confirm, studies};
@@ -48,13 +49,18 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     } else if plan.trials.is_none() {
         println!("without an end: Ctrl-C pauses it; --until, --for or --trials bound it");
     }
-    let pages = open_pages(arguments, &store, &plan.name).await?;
+    let (ask, asked) = mpsc::unbounded_channel();
+    let pages = open_pages(runs, arguments, &store, &plan.name, ask).await?;
 
     let work = Work::new(&plan, std::path::absolute(&folder).into_diagnostic()?);
     let mut night = Night::new(runs, &store, slots, deadline);
     let confirms = plan.confirm.top > 0;
     let share = if confirms { 1.0 - plan.confirm.share } else { 1.0 };
-    let mut ending = night.lead(&row, &plan, &mut study, &work, share).await?.ending;
+    let orders = night.take_orders(asked);
+    let ended = night.lead(&row, &plan, &mut study, &work, share).await;
+    // What follows is a race between candidates, of which nothing can be asked.
+    orders.abort();
+    let mut ending = ended?.ending;
     println!("{ending}");
     if matches!(ending, controller::Ending::Done | controller::Ending::Deadline) {
         // A confirmation that its deadline cuts short goes on at the next run.
@@ -126,7 +132,7 @@ async fn look_at_data(plan: &Plan) -> Result<()> {
 }
 
 /// The study of the plan's name; it must be of the same plan if it is there.
-async fn find_or_create(store: &Store, plan: &Plan) -> Result<StudyRow> {
+pub(super) async fn find_or_create(store: &Store, plan: &Plan) -> Result<StudyRow> {
     if let Some(row) = store.study_named(&plan.name).await.into_diagnostic()? {
         let earlier = studies::plan(&row)?;
         return match earlier.difference(plan) {
@@ -160,9 +166,11 @@ async fn find_or_create(store: &Store, plan: &Plan) -> Result<StudyRow> {
 }
 
 async fn open_pages(
+    runs: &Path,
     arguments: &Run,
     store: &Store,
     study: &str,
+    orders: mpsc::UnboundedSender<Ordered>,
 ) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>> {
     if arguments.no_web {
         return Ok(None);
@@ -170,6 +178,7 @@ async fn open_pages(
     let settings = WebSettings::for_address(arguments.listen, None).map_err(|error| {
         advise(error.to_string(), "let `nightsweep serve --listen` show it there; `run` shows it on this machine")
     })?;
+    let settings = settings.with_orders(study, orders).with_reports(super::report::source(runs, store));
     let listener = listen(arguments.listen).await?;
     println!("leaderboard: http://{}/studies/{study}", listener.local_addr().into_diagnostic()?);
     Ok(Some(tokio::spawn(nightsweep_web::serve(listener, store.clone(), settings, pending()))))

@@ -11,15 +11,31 @@ use crate::failure::Ending;
 
 /// Serves until it is interrupted.
 pub async fn serve(runs: &Path, arguments: &Serve) -> Result<Ending> {
-    let store = studies::open_existing(runs).await?;
+    let existing = studies::open_existing(runs).await?;
+    // To write notes, if that can be had: a store on a disk that is only to be read can still be looked at.
+    let store = match arguments.read_only {
+        true => existing,
+        false => studies::open(runs).await.unwrap_or(existing),
+    };
     let token = match arguments.listen.ip().is_loopback() {
         true => None,
         false => Some(Token::random().into_diagnostic()?),
     };
-    let settings = WebSettings::for_address(arguments.listen, token.clone()).into_diagnostic()?;
+    let mut settings = WebSettings::for_address(arguments.listen, token.clone()).into_diagnostic()?;
+    settings = settings.with_reports(super::report::source(runs, &store));
+    if arguments.read_only {
+        settings = settings.read_only();
+    }
+    if let Some(path) = &arguments.base_path {
+        settings = settings.with_base_path(path).into_diagnostic()?;
+    }
+    settings = arguments.host.iter().fold(settings, |settings, host| settings.with_host(host));
     let listener = run::listen(arguments.listen).await?;
     let address = listener.local_addr().into_diagnostic()?;
-    println!("leaderboard: http://{address}/");
+    println!(
+        "leaderboard: http://{address}{}/",
+        arguments.base_path.as_deref().unwrap_or_default().trim_end_matches('/')
+    );
     if let Some(token) = token {
         println!("it asks for this token, which is not shown again: {}", token.text());
     }

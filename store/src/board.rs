@@ -67,6 +67,9 @@ impl Store {
     pub async fn board(&self, study: &StudyRow, query: &BoardQuery) -> Result<Board, QueryError> {
         let now = now_ms();
         let mut count = QueryBuilder::new("SELECT count(*) FROM trials t ");
+        if query.filter.is_some() {
+            count.push("LEFT JOIN annotations n ON n.study = t.study AND n.trial = t.number ");
+        }
         push_where(&mut count, study, query, now)?;
         let matching = unsigned(count.build_query_scalar().fetch_one(&self.reader).await?);
 
@@ -119,7 +122,7 @@ fn push_order(
         Sort::Param(name) => Column::of_param(name, space)?,
     };
     // A trial without what is sorted by is last, whichever way the others go.
-    sql.push(" ORDER BY ");
+    sql.push(" ORDER BY coalesce(n.pinned, 0) DESC, ");
     column.push_to(sql, now);
     sql.push(" IS NULL, ");
     column.push_to(sql, now);
@@ -130,11 +133,11 @@ fn push_order(
 
 #[cfg(test)]
 mod tests {
-    use nightsweep_search::{Attempt, Direction, TrialNumber};
+    use nightsweep_search::{Annotation, Attempt, Direction, TrialNumber};
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{Fixture, completed, pruned, reported, started};
+    use crate::testing::{Fixture, annotated, completed, pruned, reported, started};
 
     /// Trials 0 to 5: complete 0.7, complete 0.9, pruned 0.95, running 0.8, just started, complete 0.9.
     async fn fixture() -> Fixture {
@@ -216,6 +219,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_people_wrote_is_found_and_what_they_pinned_is_on_top() {
+        let fixture = fixture().await;
+        let tags = |words: &[&str]| Annotation::Tags(words.iter().map(|word| (*word).to_owned()).collect());
+        let note = |text: &str| Annotation::Note(text.to_owned());
+        fixture.tell(&[annotated(0, note("Overfits after epoch 5")), annotated(2, tags(&["keep", "odd one"]))]).await;
+        fixture.tell(&[annotated(3, Annotation::Starred(true)), annotated(4, Annotation::Pinned(true))]).await;
+        let check = async |filter: &str, expected: &[u64]| {
+            let query = BoardQuery { filter: Filter::parse(filter).unwrap(), ..BoardQuery::default() };
+            let board = fixture.store.board(&fixture.study, &query).await.unwrap();
+            assert_eq!(numbers(&board), expected, "{filter}");
+            assert_eq!(board.matching, expected.len() as u64);
+        };
+        check("", &[4, 1, 5, 0, 2, 3]).await;
+        check("note ~ overfits", &[0]).await;
+        check("tag = keep", &[2]).await;
+        check("tag = odd", &[]).await;
+        check("tag ~ ODD and state = pruned", &[2]).await;
+        check("tag != keep", &[4, 1, 5, 0, 3]).await;
+        check("starred = true", &[3]).await;
+        check("pinned = true or text ~ epoch", &[4, 0]).await;
+        check("text ~ odd", &[2]).await;
+        fixture.tell(&[annotated(4, Annotation::Pinned(false)), annotated(2, tags(&[]))]).await;
+        check("tag = keep or pinned = true", &[]).await;
+        let missing = fixture.store.append(fixture.study.id, &annotated(9, Annotation::Starred(true))).await;
+        assert_eq!(missing.unwrap_err().to_string(), "there is no trial 9");
+    }
+
+    #[tokio::test]
     async fn pages_and_states_cut_the_board() {
         let fixture = fixture().await;
         let states = vec![TrialState::Complete, TrialState::Pruned];
@@ -237,6 +268,8 @@ mod tests {
         assert_eq!(store.recipe(study, trial).await.unwrap().as_deref(), Some("epochs = 3\n"));
         assert_eq!(store.logs(study, trial, 10).await.unwrap()[0].text, "two\nlines");
         assert!(store.set_recipe(study, TrialNumber(99), "").await.is_err());
+        let last = store.last_metrics(study, &[TrialNumber(1), trial]).await.unwrap();
+        assert_eq!(last[&trial]["loss"], 0.1 + 0.2);
         let values = store.values(study, &[TrialNumber(1), trial]).await.unwrap();
         assert_eq!(values[&TrialNumber(1)], [(1, 0.2)]);
         assert_eq!(store.curve(study, trial).await.unwrap()[0].metrics["loss"], 0.1 + 0.2);

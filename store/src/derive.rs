@@ -1,7 +1,7 @@
 //! What an event changes in the tables that serve the pages. Only the event, its time and the study's direction
 //! enter, so that the log alone makes the tables again.
 
-use nightsweep_search::{Event, FailureCause, PauseReason, TrialNumber, TrialState};
+use nightsweep_search::{Annotation, Event, FailureCause, PauseReason, TrialNumber, TrialState};
 use sqlx::{Row, SqliteConnection};
 
 use crate::events::AppendError;
@@ -14,6 +14,7 @@ impl Store {
     pub async fn rebuild(&self, study: StudyId) -> Result<(), AppendError> {
         let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
         let sense = sense(&mut transaction, study).await?.ok_or(AppendError::NoSuchStudy)?;
+        sqlx::query("DELETE FROM annotations WHERE study = ?").bind(study.0).execute(&mut *transaction).await?;
         sqlx::query("DELETE FROM reports WHERE study = ?").bind(study.0).execute(&mut *transaction).await?;
         sqlx::query("DELETE FROM trials WHERE study = ?").bind(study.0).execute(&mut *transaction).await?;
         let rows = sqlx::query("SELECT at, body FROM events WHERE study = ? ORDER BY seq")
@@ -49,7 +50,9 @@ pub(crate) async fn apply(
         | Event::Enqueued { .. }
         | Event::Imported { .. }
         | Event::Fenced { .. }
+        | Event::Ordered { .. }
         | Event::Closed { .. } => Ok(()),
+        Event::Annotated { trial, change, .. } => tables.annotate(*trial, change).await,
         Event::Started { trial, params, why } => {
             let params = serde_json::to_string(params).map_err(|_| AppendError::NotFinite)?;
             tables.start(*trial, sense, &params, why).await
@@ -145,6 +148,39 @@ impl Tables<'_> {
         }
     }
 
+    async fn annotate(&mut self, trial: TrialNumber, change: &Annotation) -> Result<(), AppendError> {
+        // All of one row: what is not given stays as it is.
+        let (mut note, mut tags, mut pinned, mut starred) = (None, None, None, None);
+        match change {
+            Annotation::Note(text) => note = Some(text.as_str()),
+            Annotation::Tags(words) => tags = Some(serde_json::Value::from(words.clone()).to_string()),
+            Annotation::Pinned(is) => pinned = Some(*is),
+            Annotation::Starred(is) => starred = Some(*is),
+        }
+        let known = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM trials WHERE study = ? AND number = ?");
+        if known.bind(self.study.0).bind(signed(trial.0)).fetch_one(&mut *self.connection).await? == 0 {
+            return Err(AppendError::NoSuchTrial { trial });
+        }
+        sqlx::query("INSERT OR IGNORE INTO annotations (study, trial) VALUES (?, ?)")
+            .bind(self.study.0)
+            .bind(signed(trial.0))
+            .execute(&mut *self.connection)
+            .await?;
+        sqlx::query(
+            "UPDATE annotations SET note = coalesce(?, note), tags = coalesce(?, tags), pinned = coalesce(?, pinned), \
+             starred = coalesce(?, starred) WHERE study = ? AND trial = ?",
+        )
+        .bind(note)
+        .bind(tags)
+        .bind(pinned)
+        .bind(starred)
+        .bind(self.study.0)
+        .bind(signed(trial.0))
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
     async fn resume(&mut self, trial: TrialNumber, attempt: u32) -> Result<(), AppendError> {
         sqlx::query(
             "UPDATE trials SET state = 'running', attempt = ?, running_since = ?, pause = NULL, message = NULL \
@@ -231,12 +267,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{Fixture, completed, pruned, reported, started};
+    use crate::testing::{Fixture, annotated, completed, pruned, reported, started};
 
     /// Whatever happens to a few trials, also what cannot happen to them.
     fn anything() -> impl Strategy<Value = Event> {
         let attempt = Attempt(1);
-        (0..13u8, 0..4u64, 1..5u64, -1.0..1.0f64).prop_map(move |(kind, number, step, value)| {
+        (0..17u8, 0..4u64, 1..5u64, -1.0..1.0f64).prop_map(move |(kind, number, step, value)| {
             let trial = TrialNumber(number);
             let message = "why".to_owned();
             match kind {
@@ -248,6 +284,10 @@ mod tests {
                 9 => Event::Requeued { trial, attempt, message },
                 10 => completed(number, value),
                 11 => pruned(number),
+                12 => annotated(number, Annotation::Note(message)),
+                13 => annotated(number, Annotation::Tags(vec![message, "b".to_owned()])),
+                14 => annotated(number, Annotation::Pinned(value < 0.0)),
+                15 => annotated(number, Annotation::Starred(value < 0.0)),
                 _ => {
                     let cause = if value < 0.0 { FailureCause::Lost } else { FailureCause::Diverged };
                     Event::Failed { trial, attempt, cause, message }
@@ -260,7 +300,8 @@ mod tests {
         sqlx::query_scalar(
             "SELECT json_array(number, state, params, why, attempt, steps, value, last_value, best_value, best_step, \
              started_at, finished_at, active_ms, running_since, pause, cause, message, sense) FROM trials \
-             UNION ALL SELECT json_array(trial, step, attempt, value, metrics, at) FROM reports",
+             UNION ALL SELECT json_array(trial, step, attempt, value, metrics, at) FROM reports \
+             UNION ALL SELECT json_array(trial, note, tags, pinned, starred) FROM annotations",
         )
         .fetch_all(&fixture.store.reader)
         .await

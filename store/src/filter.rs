@@ -80,6 +80,12 @@ pub(crate) enum Column {
     Attempt,
     Seconds,
     Cause,
+    Note,
+    Tag,
+    /// Note and tags together.
+    Text,
+    Pinned,
+    Starred,
     /// Full names of parameters of which at most one is active in a trial.
     Params(Vec<String>),
 }
@@ -94,6 +100,11 @@ impl Column {
             "attempt" => Self::Attempt,
             "seconds" => Self::Seconds,
             "cause" => Self::Cause,
+            "note" => Self::Note,
+            "tag" | "tags" => Self::Tag,
+            "text" => Self::Text,
+            "pinned" => Self::Pinned,
+            "starred" => Self::Starred,
             _ => return Self::of_param(name, space),
         })
     }
@@ -122,6 +133,11 @@ impl Column {
                 sql.push("((t.active_ms + coalesce(").push_bind(now_ms).push(" - t.running_since, 0)) / 1000.0)")
             }
             Self::Cause => sql.push("t.cause"),
+            Self::Note => sql.push("coalesce(n.note, '')"),
+            Self::Tag => sql.push("coalesce(n.tags, '')"),
+            Self::Text => sql.push("(coalesce(n.note, '') || ' ' || coalesce(n.tags, ''))"),
+            Self::Pinned => sql.push("coalesce(n.pinned, 0)"),
+            Self::Starred => sql.push("coalesce(n.starred, 0)"),
             Self::Params(names) => {
                 sql.push("coalesce(NULL");
                 for name in names {
@@ -202,6 +218,15 @@ fn compare(
     value: &Literal,
     now_ms: i64,
 ) -> Result<(), FilterError> {
+    if let (Column::Tag, Operator::Equal | Operator::Unequal) = (column, operator) {
+        let word = match value {
+            Literal::Text(text) => text.clone(),
+            Literal::Number(number) => number.to_string(),
+        };
+        sql.push(if operator == Operator::Equal { "EXISTS" } else { "NOT EXISTS" });
+        sql.push(" (SELECT 1 FROM json_each(coalesce(n.tags, '[]')) WHERE value = ").push_bind(word).push(")");
+        return Ok(());
+    }
     let sign = match (operator, value) {
         (Operator::Equal, _) => " IS ",
         (Operator::Unequal, _) => " IS NOT ",
@@ -240,8 +265,8 @@ fn compare(
             sql.push(sign);
             match (column, text.as_str()) {
                 // SQLite gives a JSON switch as 1 or 0.
-                (Column::Params(_), "true") => sql.push("1"),
-                (Column::Params(_), "false") => sql.push("0"),
+                (Column::Params(_) | Column::Pinned | Column::Starred, "true") => sql.push("1"),
+                (Column::Params(_) | Column::Pinned | Column::Starred, "false") => sql.push("0"),
                 _ => sql.push_bind(text.clone()),
             };
             sql.push(")");

@@ -83,6 +83,25 @@ impl Store {
         Ok(values)
     }
 
+    /// What else some trials measured at their latest step.
+    pub async fn last_metrics(
+        &self,
+        study: StudyId,
+        trials: &[TrialNumber],
+    ) -> Result<BTreeMap<TrialNumber, BTreeMap<String, f64>>, QueryError> {
+        let wanted = serde_json::to_string(trials).map_err(QueryError::Unreadable)?;
+        let rows = sqlx::query(
+            "SELECT r.trial, r.metrics FROM trials t \
+             JOIN reports r ON r.study = t.study AND r.trial = t.number AND r.step = t.steps \
+             WHERE t.study = ? AND t.number IN (SELECT value FROM json_each(?))",
+        );
+        let rows = rows.bind(study.0).bind(wanted).fetch_all(&self.reader).await?;
+        let read = |row: &sqlx::sqlite::SqliteRow| {
+            Ok((TrialNumber(unsigned(row.try_get("trial")?)), from_json(row.try_get("metrics")?)?))
+        };
+        rows.iter().map(read).collect()
+    }
+
     /// Every trial that has a value, in the order of their ends, those that have not ended last.
     pub async fn history(&self, study: StudyId) -> Result<Vec<Point>, QueryError> {
         let rows = sqlx::query(

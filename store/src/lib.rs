@@ -11,6 +11,7 @@ mod filter;
 mod history;
 mod lock;
 mod open;
+mod optuna;
 mod studies;
 mod summary;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use filter::{Filter, FilterError};
 pub use history::{Point, Report};
 pub use lock::{LockError, StudyLock};
 pub use open::{OpenError, QueryError, Store, WriteError};
+pub use optuna::{ForeignStudy, ForeignTrial, OptunaError, read_optuna};
 pub use studies::{CreateError, NewStudy, StudyId, StudyRow};
 pub use summary::{Controller, StateCounts, Summary};
 pub use trials::TrialRow;

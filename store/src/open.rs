@@ -49,6 +49,11 @@ impl Store {
         Ok(Self { reader, writer: None })
     }
 
+    /// Whether nothing can be written through it.
+    pub fn is_read_only(&self) -> bool {
+        self.writer.is_none()
+    }
+
     /// Waits until everything is written, and lets go of the file.
     pub async fn close(self) {
         self.reader.close().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nightsweep_search::{
-    Attempt, Direction, Distribution, Event, ParamValue, Parameter, Params, Scale, SearchSpace, TrialNumber,
+    Annotation, Attempt, Direction, Distribution, Event, ParamValue, Parameter, Params, Scale, SearchSpace, TrialNumber,
 };
 use tempfile::TempDir;
 
@@ -73,4 +73,8 @@ pub(crate) fn completed(trial: u64, value: f64) -> Event {
 
 pub(crate) fn pruned(trial: u64) -> Event {
     Event::Pruned { trial: TrialNumber(trial), attempt: Attempt(1) }
+}
+
+pub(crate) fn annotated(trial: u64, change: Annotation) -> Event {
+    Event::Annotated { trial: TrialNumber(trial), by: "eve".to_owned(), change }
 }

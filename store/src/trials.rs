@@ -9,13 +9,15 @@ use crate::open::{QueryError, Store};
 use crate::studies::StudyId;
 use crate::words::{from_json, from_word, signed, unsigned};
 
-/// The columns of [`TrialRow`] from `trials t`, `ranks r` and `assignments a`.
+/// The columns of [`TrialRow`] from `trials t`, `ranks r`, `assignments a` and `annotations n`.
 pub(crate) const COLUMNS: &str = "t.number, t.state, t.params, t.why, t.attempt, t.steps, t.value, t.last_value, \
     t.best_value, t.best_step, t.started_at, t.finished_at, t.active_ms, t.running_since, t.pause, t.cause, \
-    t.message, r.rank, a.slot, a.device, a.pid \
+    t.message, r.rank, a.slot, a.device, a.pid, coalesce(n.note, '') AS note, coalesce(n.tags, '[]') AS tags, \
+    coalesce(n.pinned, 0) AS pinned, coalesce(n.starred, 0) AS starred \
     FROM trials t \
     LEFT JOIN ranks r ON r.number = t.number \
-    LEFT JOIN assignments a ON a.study = t.study AND a.trial = t.number AND a.attempt = t.attempt ";
+    LEFT JOIN assignments a ON a.study = t.study AND a.trial = t.number AND a.attempt = t.attempt \
+    LEFT JOIN annotations n ON n.study = t.study AND n.trial = t.number ";
 
 /// Ranks of the study bound first. The index `trials_by_rank` is in this order already.
 pub(crate) const RANKS: &str = "WITH ranks AS MATERIALIZED (\
@@ -67,6 +69,14 @@ pub struct TrialRow {
     pub device: Option<String>,
     /// The worker process of that attempt.
     pub pid: Option<u32>,
+    /// What people wrote of it, as Markdown.
+    pub note: String,
+    /// Words that people gave it.
+    pub tags: Vec<String>,
+    /// Stays on top of the board.
+    pub pinned: bool,
+    /// Has a star.
+    pub starred: bool,
 }
 
 impl TrialRow {
@@ -103,6 +113,10 @@ impl TrialRow {
             slot: row.try_get("slot")?,
             device: row.try_get("device")?,
             pid: row.try_get("pid")?,
+            note: row.try_get("note")?,
+            tags: from_json(row.try_get("tags")?)?,
+            pinned: row.try_get("pinned")?,
+            starred: row.try_get("starred")?,
         })
     }
 }

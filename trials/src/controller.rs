@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use nightsweep_search::{
-    Attempt, Event, FailureCause, PauseReason, Study, Suggestion, TrialNumber, TrialState, Verdict,
+    Attempt, Event, FailureCause, Order, PauseReason, Study, Suggestion, TellError, TrialNumber, TrialState, Verdict,
+    Wish,
 };
 use nightsweep_store::{Level, Seq, Store, StudyId};
 use tokio::sync::mpsc;
@@ -150,9 +151,17 @@ impl<E: Executor> Controller<'_, E> {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         self.log(Event::Opened { pid: std::process::id(), host, version }).await?;
+        if self.study.is_held() {
+            // Whoever runs it again wants it to go on.
+            self.log(Event::Ordered { by: "nightsweep run".to_owned(), order: Order::Release }).await?;
+        }
         let orphans: Vec<(TrialNumber, Attempt)> = self.running().collect();
         for (trial, attempt) in orphans {
             let verdict = if self.book.is_undecided(trial) { self.study.verdict(trial) } else { Verdict::Continue };
+            if let Some(event) = self.wished(trial, attempt) {
+                self.log(event).await?;
+                continue;
+            }
             let event = match verdict {
                 Verdict::Pause => Event::Paused { trial, attempt, reason: PauseReason::Rung },
                 Verdict::Stop => Event::Pruned { trial, attempt },
@@ -222,7 +231,7 @@ impl<E: Executor> Controller<'_, E> {
     async fn hand_out(&mut self) -> Result<(), RunError> {
         for place in 0..self.seats.len() {
             let Life::Idle { worker } = self.seats[place].life else { continue };
-            if !matches!(self.phase, Phase::Asking { word: Word::Ask }) {
+            if !matches!(self.phase, Phase::Asking { word: Word::Ask }) || self.study.is_held() {
                 return Ok(());
             }
             match self.study.ask() {
@@ -307,7 +316,54 @@ impl<E: Executor> Controller<'_, E> {
                 self.phase = Phase::Ending { ending: Ending::Aborted, until: self.executor.now() };
                 Ok(())
             }
+            Control::Order { by, order, answer } => {
+                let allowed = self.study.allows(&order);
+                if allowed.is_ok() {
+                    self.follow(by, order).await?;
+                }
+                // Whoever asked may be gone.
+                let _: Result<(), Result<(), TellError>> = answer.send(allowed);
+                Ok(())
+            }
         }
+    }
+
+    /// Logs what a person asked for, and begins with it.
+    async fn follow(&mut self, by: String, order: Order) -> Result<(), RunError> {
+        self.log(Event::Ordered { by, order: order.clone() }).await?;
+        match order {
+            Order::Stop { trial } | Order::Pause { trial } => {
+                let state = self.study.trial(trial).map(|trial| trial.state);
+                if state == Some(TrialState::Running) {
+                    self.interrupt(|job| job.trial == trial);
+                } else if let Some(event) = self.wished(trial, self.attempt(trial)) {
+                    self.log(event).await?;
+                }
+            }
+            Order::Hold => self.interrupt(|_| true),
+            Order::Resume { .. } | Order::Retry { .. } | Order::Enqueue { .. } => {}
+            Order::Release | Order::Extend { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Asks those that have such a trial to write its checkpoint and to give it back.
+    fn interrupt(&mut self, which: impl Fn(&Job) -> bool) {
+        for seat in &self.seats {
+            if let Life::Busy { worker, job } = &seat.life
+                && which(job)
+            {
+                self.executor.send(*worker, &ToWorker::Interrupt);
+            }
+        }
+    }
+
+    /// What ends a trial's turn if a person wants it to end.
+    fn wished(&self, trial: TrialNumber, attempt: Attempt) -> Option<Event> {
+        Some(match self.study.trial(trial)?.wish? {
+            Wish::Stop => Event::Pruned { trial, attempt },
+            Wish::Pause => Event::Paused { trial, attempt, reason: PauseReason::Asked },
+        })
     }
 
     /// Hands out nothing more, and asks running trials to write their checkpoints.
@@ -317,11 +373,7 @@ impl<E: Executor> Controller<'_, E> {
         }
         info!("{ending}: running trials write their checkpoints");
         self.phase = Phase::Ending { ending, until: self.executor.now() + self.options.grace };
-        for seat in &self.seats {
-            if let Life::Busy { worker, .. } = seat.life {
-                self.executor.send(worker, &ToWorker::Interrupt);
-            }
-        }
+        self.interrupt(|_| true);
         for Requeue { trial, attempt, message, .. } in std::mem::take(&mut self.requeues) {
             self.log(Event::Requeued { trial, attempt, message }).await?;
         }
@@ -334,6 +386,7 @@ impl<E: Executor> Controller<'_, E> {
         match &self.phase {
             _ if is_at_work => None,
             Phase::Ending { ending, .. } => Some(ending.clone()),
+            Phase::Asking { .. } if self.study.is_held() => None,
             Phase::Asking { word: Word::Ask } => None,
             Phase::Asking { word: Word::Wait } => Some(Ending::Stuck),
             Phase::Asking { word: Word::Done } => Some(Ending::Done),

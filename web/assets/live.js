@@ -54,8 +54,14 @@ function patch(fresh) {
     const next = fresh.getElementById(old.id);
     if (!next || holdsSelection(old, old.dataset.patch === "rows")) continue;
     if (old.dataset.patch === "rows") patchRows(old, next);
-    else if (old.innerHTML !== next.innerHTML && !old.contains(document.activeElement)) replaceContent(old, next);
+    else if (old.innerHTML !== next.innerHTML && !isBeingWritten(old)) replaceContent(old, next);
   }
+  document.dispatchEvent(new Event("patched"));
+}
+
+// A field that somebody writes in is not taken away.
+function isBeingWritten(element) {
+  return element.contains(document.activeElement) || element.querySelector("details[open]") !== null;
 }
 
 function replaceContent(old, next) {
@@ -64,14 +70,16 @@ function replaceContent(old, next) {
   old.querySelectorAll("[tabindex]").forEach((part, index) => (part.scrollTop = places[index] ?? 0));
 }
 
-// Rows stay the same elements as long as they say the same; those with the focus or a selection stay in any case.
+// Rows stay the same elements as long as they say the same; those with a selection stay in any case, and the focus stays
+// where it was in the row.
 function patchRows(old, next) {
   const rows = new Map([...old.children].map((row) => [row.id, row]));
   let place = old.firstElementChild;
   for (const row of next.children) {
     const known = rows.get(row.id);
     rows.delete(row.id);
-    const same = known && (known.outerHTML === row.outerHTML || holdsSelection(known) || known.contains(document.activeElement));
+    const same = known && (known.outerHTML === row.outerHTML || holdsSelection(known));
+    const focused = known && !same && known.contains(document.activeElement) ? focusIn(known) : null;
     const wantedRow = same ? known : document.importNode(row, true);
     if (known && !same) {
       if (place === known) place = known.nextElementSibling;
@@ -80,8 +88,15 @@ function patchRows(old, next) {
     }
     if (wantedRow === place) place = place.nextElementSibling;
     else old.insertBefore(wantedRow, place);
+    focused?.(wantedRow);
   }
   for (const row of rows.values()) row.remove();
+}
+
+function focusIn(row) {
+  const parts = "a, button, input";
+  const at = [...row.querySelectorAll(parts)].indexOf(document.activeElement);
+  return (fresh) => fresh.querySelectorAll(parts)[at]?.focus({ preventScroll: true });
 }
 
 function holdsSelection(element, never) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use nightsweep_store::{FilterError, QueryError};
+use nightsweep_store::{AppendError, FilterError, QueryError};
 use thiserror::Error;
 
 use crate::figure::DrawError;
@@ -26,6 +26,20 @@ pub(crate) enum Error {
     NoSuchPage,
     #[error("`{value}` is no {name}")]
     BadQuery { name: &'static str, value: String },
+    #[error("this request comes from another site")]
+    ForeignOrigin,
+    #[error("nothing can be written here")]
+    ReadOnly,
+    #[error("the study is not run by this process: open the page that `nightsweep run` names")]
+    NotLed,
+    #[error("{why}")]
+    Refused { why: String },
+    #[error("the request's body cannot be read: {why}")]
+    BadBody { why: String },
+    #[error("a {what} has 1 to {most} letters or words")]
+    TooLong { what: &'static str, most: usize },
+    #[error("it could not be written")]
+    Append(#[source] AppendError),
     #[error("too many pages follow the store already")]
     TooManyStreams,
     #[error(transparent)]
@@ -55,10 +69,19 @@ impl Error {
             | Self::NoSuchFigure { .. }
             | Self::NothingToDraw { .. }
             | Self::NoSuchPage => StatusCode::NOT_FOUND,
-            Self::BadQuery { .. } | Self::Filter(_) => StatusCode::BAD_REQUEST,
+            Self::ForeignOrigin | Self::ReadOnly => StatusCode::FORBIDDEN,
+            Self::NotLed | Self::Refused { .. } => StatusCode::CONFLICT,
+            Self::BadQuery { .. } | Self::Filter(_) | Self::BadBody { .. } | Self::TooLong { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Store(_) | Self::Figures(_) | Self::Draw(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(_) | Self::Append(_) | Self::Figures(_) | Self::Draw(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// For a client that reads JSON, where no handler is asked.
+    pub(crate) fn into_json(self) -> Response {
+        ApiError(self).into_response()
     }
 
     fn log(&self) {

@@ -4,6 +4,7 @@
 mod axis;
 mod budget;
 pub(crate) mod cache;
+mod compare;
 mod contour;
 mod curves;
 mod draw;
@@ -27,6 +28,7 @@ use nightsweep_store::{QueryError, Store, StudyRow};
 use serde::Serialize;
 
 pub use self::axis::{Axis, Kind};
+pub(crate) use self::compare::{COMPARED, compare};
 pub(crate) use self::draw::svg;
 pub use self::draw::{DrawError, Format};
 pub(crate) use self::history::history;

@@ -3,16 +3,20 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Form, Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, HOST, LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use nightsweep_store::Store;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
-use thiserror::Error;
+use thiserror::Error as ThisError;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::assets::asset;
+use crate::error::Error;
 use crate::view;
+use crate::{Ordered, ReportSource};
 
 const COOKIE_NAME: &str = "nightsweep";
 
@@ -74,20 +78,32 @@ fn same(one: &blake3::Hash, other: &blake3::Hash) -> bool {
 }
 
 /// How the pages are served.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct WebSettings {
     token: Option<Token>,
     hosts: Vec<String>,
+    read_only: bool,
+    /// Empty, or as `/sweeps`.
+    base_path: String,
+    /// The study that this process leads, and who takes its orders.
+    orders: Option<(String, UnboundedSender<Ordered>)>,
+    reports: Option<ReportSource>,
 }
 
 /// Why the pages cannot be served so.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 pub enum SettingsError {
     /// Anyone who reaches the address would see the studies.
     #[error("{address} can be reached from other machines, so it needs a token")]
     TokenNeeded {
         /// The address asked for.
         address: SocketAddr,
+    },
+    /// It could not be told from other text in a page.
+    #[error("`{path}` is no path to show pages below: use letters, digits, `-`, `_`, `.` and `/`, as in /sweeps")]
+    BasePath {
+        /// The path asked for.
+        path: String,
     },
     /// It could be guessed.
     #[error("a token needs 16 letters or more")]
@@ -103,13 +119,77 @@ impl WebSettings {
         if token.is_none() && !address.ip().is_loopback() {
             return Err(SettingsError::TokenNeeded { address });
         }
-        Ok(Self { token, hosts: Vec::new() })
+        Ok(Self { token, ..Self::default() })
     }
 
     /// Also answers to this host name, as a proxy may ask for.
     pub fn with_host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
         self
+    }
+
+    /// Lets nobody write anything.
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// Hands orders about that study on to whoever leads it.
+    pub fn with_orders(mut self, study: impl Into<String>, orders: UnboundedSender<Ordered>) -> Self {
+        self.orders = Some((study.into(), orders));
+        self
+    }
+
+    /// Shows all pages below that path, as a proxy may want.
+    pub fn with_base_path(mut self, path: &str) -> Result<Self, SettingsError> {
+        let trimmed = path.trim_end_matches('/');
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+        if !trimmed.is_empty() && (!trimmed.starts_with('/') || !trimmed.chars().all(plain) || trimmed.contains("//")) {
+            return Err(SettingsError::BasePath { path: path.to_owned() });
+        }
+        self.base_path = trimmed.to_owned();
+        Ok(self)
+    }
+
+    pub(crate) fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// Shows the report that this gives.
+    pub fn with_reports(mut self, reports: ReportSource) -> Self {
+        self.reports = Some(reports);
+        self
+    }
+
+    pub(crate) fn reports(&self) -> Option<&ReportSource> {
+        self.reports.as_ref()
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Whether notes can be written.
+    pub(crate) fn is_writable(&self, store: &Store) -> bool {
+        !self.read_only && !store.is_read_only()
+    }
+
+    /// Who takes orders about the study, if it is led here.
+    pub(crate) fn orders_of(&self, study: &str) -> Option<&UnboundedSender<Ordered>> {
+        let (name, orders) = self.orders.as_ref()?;
+        (name == study && !self.read_only && !orders.is_closed()).then_some(orders)
+    }
+
+    /// Whether a request that changes something comes from a page of ours or from no page at all. A browser names the
+    /// origin of every such request; a form of another site can send neither JSON nor a token of ours.
+    fn comes_from_us(&self, headers: &HeaderMap) -> bool {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let host = text(HOST).unwrap_or_default();
+        match (text(ORIGIN), headers.get("sec-fetch-site").map(HeaderValue::as_bytes)) {
+            (Some(origin), _) => origin.split_once("://").is_some_and(|(_, it)| it.eq_ignore_ascii_case(host)),
+            (None, Some(site)) => site == b"same-origin",
+            (None, None) => text(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json")),
+        }
     }
 
     /// A site that resolves its own name to our address still sends that name: numbers and localhost cannot be taken
@@ -144,7 +224,12 @@ pub(crate) async fn guard(State(settings): State<WebSettings>, request: Request,
     let mut response = if !settings.knows_host(request.headers()) {
         (StatusCode::MISDIRECTED_REQUEST, "this host name is not known here\n").into_response()
     } else if open || settings.lets_in(request.headers()) {
-        next.run(request).await
+        let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && path != "/login";
+        if changes && !settings.comes_from_us(request.headers()) {
+            Error::ForeignOrigin.into_json()
+        } else {
+            next.run(request).await
+        }
     } else {
         refuse(&settings, request.uri())
     };

@@ -1,12 +1,15 @@
 //! The leaderboard and its JSON API: looks at a store, also one that another process writes to, and changes nothing.
 
 mod assets;
+mod base;
 mod error;
 pub mod figure;
 mod format;
 mod guard;
+mod listen;
 mod live;
 mod query;
+mod report;
 mod routes;
 mod spark;
 #[cfg(test)]
@@ -20,6 +23,28 @@ use nightsweep_store::Store;
 use tokio::net::TcpListener;
 
 pub use guard::{SettingsError, Token, WebSettings};
+pub use report::{ReportText, report};
+
+/// An order from a page to whoever leads the study.
+#[derive(Debug)]
+pub struct Ordered {
+    /// Who asks, as they call themselves.
+    pub by: String,
+    /// What for.
+    pub order: nightsweep_search::Order,
+    /// Hears once it is in the log, or why it is not.
+    pub answer: tokio::sync::oneshot::Sender<Result<(), String>>,
+}
+
+/// Gives the report of a study, unless there is none.
+pub type ReportSource = std::sync::Arc<
+    dyn Fn(nightsweep_store::StudyRow) -> futures_util::future::BoxFuture<'static, Option<ReportText>> + Send + Sync,
+>;
+
+/// Trials as a CSV file, with a column for each parameter.
+pub fn trials_csv(study: &nightsweep_store::StudyRow, trials: &[nightsweep_store::TrialRow]) -> Vec<u8> {
+    routes::to_csv(study, trials)
+}
 
 /// Where the leaderboard is found unless asked otherwise.
 pub const DEFAULT_ADDRESS: std::net::SocketAddr =
@@ -39,7 +64,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = router(store, settings);
     tokio::select! {
-        ended = async { axum::serve(listener, router).await } => ended,
+        ended = async { axum::serve(listen::Patient::new(listener), router).await } => ended,
         () = shutdown => Ok(()),
     }
 }

@@ -21,12 +21,15 @@ pub(crate) struct BoardView {
     pub descending: bool,
     pub offset: u64,
     pub limit: u32,
+    /// Which columns, in order; those that are always there if empty.
+    pub columns: Vec<String>,
 }
 
 impl Default for BoardView {
     fn default() -> Self {
         let (states, filter) = (Vec::new(), String::new());
-        Self { states, filter, sort: "rank".to_owned(), descending: false, offset: 0, limit: PAGE }
+        let (sort, columns) = ("rank".to_owned(), Vec::new());
+        Self { states, filter, sort, descending: false, offset: 0, limit: PAGE, columns }
     }
 }
 
@@ -46,6 +49,8 @@ impl BoardView {
                 "sort" if !value.is_empty() => view.sort = value.clone(),
                 "desc" => view.descending = matches!(value.as_str(), "1" | "true"),
                 "offset" => view.offset = value.parse().map_err(|_| bad("offset", value))?,
+                "columns" => view.columns = value.split(',').filter(|it| !it.is_empty()).map(str::to_owned).collect(),
+                "column" => view.columns.push(value.clone()),
                 "limit" => view.limit = value.parse().map_err(|_| bad("limit", value))?,
                 _ => {}
             }
@@ -115,6 +120,9 @@ impl BoardView {
         if self.limit != standard.limit {
             pairs.append_pair("limit", &self.limit.to_string());
         }
+        if !self.columns.is_empty() {
+            pairs.append_pair("columns", &self.columns.join(","));
+        }
         let query = pairs.finish();
         if query.is_empty() { String::new() } else { format!("?{query}") }
     }
@@ -178,6 +186,8 @@ mod tests {
         check("state=complete&state=running&x=1", "?state=running%2Ccomplete");
         check("filter=lr+%3C+0.1&sort=lr&desc=1&offset=100", "?filter=lr+%3C+0.1&sort=lr&desc=1&offset=100");
         check("limit=99999", "?limit=1000");
+        check("columns=value,lr&sort=lr", "?sort=lr&columns=value%2Clr");
+        check("column=value&column=lr", "?columns=value%2Clr");
     }
 
     #[test]

@@ -1,21 +1,30 @@
 //! Every address and what answers it.
 
+mod actions;
 mod api;
 mod figures;
 mod pages;
+mod rows;
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::middleware;
+use axum::response::Redirect;
 use axum::routing::{get, post};
 use nightsweep_search::TrialNumber;
 use nightsweep_store::{Store, StudyRow, TrialRow};
 
 use crate::assets;
+use crate::base;
 use crate::error::Error;
 use crate::figure::cache::Cache;
 use crate::guard::{self, WebSettings};
 use crate::live::{self, Live};
+
+pub(crate) use rows::to_csv;
+
+/// No request says more than a long note.
+const MAX_BODY: usize = 128 * 1024;
 
 /// What handlers can ask for.
 #[derive(Clone)]
@@ -52,10 +61,14 @@ impl FromRef<App> for WebSettings {
 
 pub(crate) fn router(store: Store, settings: WebSettings) -> Router {
     let app = App { live: Live::follow(store.clone()), store, figures: Cache::default(), settings: settings.clone() };
-    Router::new()
+    let base = settings.base_path().to_owned();
+    let pages = Router::new()
         .route("/", get(pages::index))
         .route("/studies", get(pages::studies))
         .route("/studies/{name}", get(pages::board))
+        .route("/studies/{name}/report", get(pages::report))
+        .route("/studies/{name}/report.html", get(pages::report_file))
+        .route("/studies/{name}/compare", get(pages::compare))
         .route("/studies/{name}/figures", get(figures::page))
         .route("/studies/{name}/figures/{file}", get(figures::file))
         .route("/studies/{name}/live", get(live::live))
@@ -64,14 +77,27 @@ pub(crate) fn router(store: Store, settings: WebSettings) -> Router {
         .route("/api/v1/studies/{name}", get(api::show_study))
         .route("/api/v1/studies/{name}/trials", get(api::list_trials))
         .route("/api/v1/studies/{name}/trials/{number}", get(api::show_trial))
+        .route("/api/v1/studies/{name}/trials.csv", get(rows::csv))
+        .route("/api/v1/studies/{name}/trials.json", get(rows::json))
+        .route("/api/v1/studies/{name}/trials/{number}/annotations", post(actions::annotate))
+        .route("/api/v1/studies/{name}/orders", post(actions::order))
+        .route("/api/v1/studies/{name}/compare", get(figures::compare))
         .route("/api/v1/studies/{name}/figures", get(figures::list))
         .route("/api/v1/studies/{name}/figures/{figure}", get(figures::show))
         .route("/api/v1/studies/{name}/events", get(api::list_events))
         .route("/assets/{version}/{name}", get(assets::serve))
         .route("/login", post(guard::login))
         .fallback(async || Error::NoSuchPage)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(app)
-        .layer(middleware::from_fn_with_state(settings, guard::guard))
+        .layer(middleware::from_fn_with_state(settings.clone(), guard::guard));
+    if base.is_empty() {
+        return pages;
+    }
+    let home = format!("{base}/studies");
+    Router::new()
+        .route(&format!("{base}/"), get(async move || Redirect::temporary(&home)))
+        .nest(&base, pages.layer(middleware::from_fn_with_state(settings, base::rebase)))
 }
 
 async fn study_named(store: &Store, name: String) -> Result<StudyRow, Error> {

@@ -241,7 +241,11 @@ async fn the_api_tells_a_trial_whole() {
           "message": null,
           "slot": "gpu-0",
           "device": "<NVIDIA>",
-          "pid": 42
+          "pid": 42,
+          "note": "",
+          "tags": [],
+          "pinned": false,
+          "starred": false
         }
       ],
       "matching": 1
@@ -385,4 +389,208 @@ async fn every_answer_tells_the_browser_what_to_keep_to() {
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{address}");
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     }
+}
+
+/// A request that changes something, as a page of ours sends it.
+fn write(address: &str) -> axum::http::request::Builder {
+    Request::post(address)
+        .header(HOST, "127.0.0.1:8787")
+        .header("origin", "http://127.0.0.1:8787")
+        .header(CONTENT_TYPE, "application/json")
+}
+
+#[tokio::test]
+async fn a_note_is_kept_shown_without_markup_and_found() {
+    let fixture = Fixture::new().await;
+    let address = format!("/api/v1{ADDRESS}/trials/0/annotations");
+    let send =
+        async |body: &str| text(fixture.ask(write(&address).body(Body::from(body.to_owned())).unwrap()).await).await;
+    let note =
+        r#"{ "by": "<b>eve", "note": "**odd** <script>alert(1)</script>", "tags": ["<i>keep"], "starred": true }"#;
+    let (status, answer) = send(note).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let row: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((&row["tags"][0], &row["starred"], &row["pinned"]), (&"<i>keep".into(), &true.into(), &false.into()));
+    let (_, page) = fixture.get(&format!("{ADDRESS}/trials/0")).await;
+    assert!(page.contains("<strong>odd</strong>") && page.contains("&lt;b&gt;eve wrote a note"));
+    assert!(!page.contains("alert(1)</script>") && !page.contains("<i>keep") && !page.contains("<b>eve"));
+    let (_, found) = fixture.get(&format!("{ADDRESS}?filter=text+~+ODD")).await;
+    assert_eq!(rows(&found), [0]);
+    let check = async |body: &str, expected: &str| {
+        let (status, answer) = send(body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(answer.contains(expected), "{answer}");
+    };
+    check("{", "cannot be read").await;
+    check(r#"{ "nota": "x" }"#, "unknown field `nota`").await;
+    check(r#"{ "tags": [""] }"#, "a tag has 1 to 50").await;
+    check(&format!(r#"{{ "note": "{}" }}"#, "x".repeat(20_001)), "a note has").await;
+    let (status, _) = send(&format!(r#"{{ "note": "{}" }}"#, "x".repeat(200_000))).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn another_site_changes_nothing() {
+    let fixture = Fixture::new().await;
+    let address = format!("/api/v1{ADDRESS}/trials/0/annotations");
+    let before = fixture.store.last_seq(fixture.study).await.unwrap();
+    let check = async |headers: &[(&str, &str)], expected: StatusCode| {
+        let mut request = Request::post(&address).header(HOST, "127.0.0.1:8787");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = fixture.ask(request.body(Body::from(r#"{ "starred": true }"#)).unwrap()).await;
+        assert_eq!(response.status(), expected, "{headers:?}");
+    };
+    let json = ("content-type", "application/json");
+    check(&[json, ("origin", "http://evil.example")], StatusCode::FORBIDDEN).await;
+    check(&[json, ("origin", "http://127.0.0.1:9999")], StatusCode::FORBIDDEN).await;
+    check(&[json, ("origin", "null")], StatusCode::FORBIDDEN).await;
+    check(&[json, ("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN).await;
+    check(&[("content-type", "text/plain")], StatusCode::FORBIDDEN).await;
+    check(&[], StatusCode::FORBIDDEN).await;
+    assert_eq!(fixture.store.last_seq(fixture.study).await.unwrap(), before);
+    check(&[json], StatusCode::OK).await;
+    check(&[json, ("origin", "http://127.0.0.1:8787")], StatusCode::OK).await;
+}
+
+#[tokio::test]
+async fn a_read_only_page_shows_all_and_writes_nothing() {
+    let mut fixture = Fixture::new().await;
+    fixture.settings = WebSettings::default().read_only();
+    let (status, page) = fixture.get(&format!("{ADDRESS}/trials/0")).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("This page is read-only.") && !page.contains("<textarea"));
+    for (path, body) in [("trials/0/annotations", r#"{ "starred": true }"#), ("orders", r#"{ "order": "hold" }"#)] {
+        let request = write(&format!("/api/v1{ADDRESS}/{path}")).body(Body::from(body)).unwrap();
+        assert_eq!(fixture.ask(request).await.status(), StatusCode::FORBIDDEN, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_goes_to_whoever_leads_the_study() {
+    let mut fixture = Fixture::new().await;
+    let send = async |fixture: &Fixture, body: &'static str| {
+        let request = write(&format!("/api/v1{ADDRESS}/orders")).body(Body::from(body)).unwrap();
+        text(fixture.ask(request).await).await
+    };
+    let (status, answer) = send(&fixture, r#"{ "order": "hold" }"#).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(answer.contains("not run by this process"));
+    assert!(!fixture.get(ADDRESS).await.1.contains("data-order"));
+
+    let (sender, mut orders) = tokio::sync::mpsc::unbounded_channel::<crate::Ordered>();
+    fixture.settings = WebSettings::default().with_orders(NAME, sender);
+    assert!(fixture.get(ADDRESS).await.1.contains("data-order=\"hold\""));
+    assert!(fixture.get(&format!("{ADDRESS}/trials/2")).await.1.contains("data-order=\"stop\""));
+    let leader = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        while let Some(crate::Ordered { by, order, answer }) = orders.recv().await {
+            let refused = matches!(order, nightsweep_search::Order::Stop { .. });
+            heard.push((by, order));
+            answer.send(if refused { Err("trial 0 is complete".to_owned()) } else { Ok(()) }).unwrap();
+        }
+        heard
+    });
+    assert_eq!(send(&fixture, r#"{ "by": "eve", "order": "extend", "trials": 9 }"#).await.0, StatusCode::OK);
+    let (status, answer) = send(&fixture, r#"{ "order": "stop", "trial": 0 }"#).await;
+    assert_eq!((status, answer.as_str()), (StatusCode::CONFLICT, r#"{"error":"trial 0 is complete"}"#));
+    let point = r#"{ "order": "enqueue", "params": { "lr": 1, "<b>optimizer": "sgd" } }"#;
+    assert_eq!(send(&fixture, point).await.0, StatusCode::OK);
+    assert_eq!(send(&fixture, r#"{ "order": "dance" }"#).await.0, StatusCode::BAD_REQUEST);
+    fixture.settings = WebSettings::default();
+    let heard = leader.await.unwrap();
+    assert_eq!(heard[0], ("eve".to_owned(), nightsweep_search::Order::Extend { trials: 9 }));
+    let nightsweep_search::Order::Enqueue { params } = &heard[2].1 else { panic!("{heard:?}") };
+    assert_eq!(params.get("lr"), Some(&ParamValue::Float(1.0)));
+}
+
+#[tokio::test]
+async fn what_is_filtered_is_exported() {
+    let fixture = Fixture::new().await;
+    let (status, csv) =
+        fixture.get(&format!("/api/v1{ADDRESS}/trials.csv?filter=lr+%3E+0.005&sort=number&limit=1")).await;
+    assert_eq!(status, StatusCode::OK);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines[0].starts_with("trial,state,rank,value,best,epochs") && lines[0].ends_with("note,<b>optimizer,lr"));
+    assert_eq!(lines[1], "0,complete,1,0.75,0.75,2,0,1,,gpu-0,<NVIDIA>,1790000000000,1790000000000,,,sgd,0.1");
+    assert!(lines[2].starts_with("1,failed,,,,0,0,1,out of memory"));
+    assert_eq!(lines.len(), 3);
+    let json = fixture.json(&format!("/api/v1{ADDRESS}/trials.json?state=running")).await;
+    assert_eq!((json.as_array().unwrap().len(), &json[0]["number"]), (1, &2.into()));
+}
+
+#[tokio::test]
+async fn trials_stand_side_by_side() {
+    let fixture = Fixture::new().await;
+    let (status, page) = fixture.get(&format!("{ADDRESS}/compare?trials=0,2,0")).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("compare?trials=0,2\"") && page.contains("differs"));
+    let figure = fixture.json(&format!("/api/v1{ADDRESS}/compare?trials=0,2")).await;
+    assert_eq!(figure["panels"][0]["title"], "val_<accuracy>");
+    assert_eq!(figure["panels"][0]["marks"][0]["y"], serde_json::json!([0.5, 0.75]));
+    assert_eq!(fixture.get(&format!("{ADDRESS}/compare?trials=9")).await.0, StatusCode::NOT_FOUND);
+    let many = format!("{ADDRESS}/compare?trials=0,1,2,3,4,5,6,7,8,9,10");
+    assert_eq!(fixture.get(&many).await.0, StatusCode::BAD_REQUEST);
+    assert!(fixture.get(&format!("{ADDRESS}/compare")).await.1.contains("Select two to 10 trials"));
+}
+
+#[tokio::test]
+async fn the_address_chooses_columns() {
+    let fixture = Fixture::new().await;
+    let (_, page) = fixture.get(&format!("{ADDRESS}?columns=value,lr,nothing")).await;
+    let head = page.split("<thead>").nth(1).unwrap().split("</thead>").next().unwrap();
+    assert_eq!(head.matches("<th ").count(), 3);
+    assert!(head.find("accuracy").unwrap() < head.find("lr</a>").unwrap());
+}
+
+#[tokio::test]
+async fn figures_are_described_and_drawn_under_their_addresses() {
+    let fixture = Fixture::new().await;
+    let address = format!("/api/v1{ADDRESS}/figures");
+    let names = fixture.json(&address).await;
+    assert_eq!(names["figures"].as_array().unwrap().len(), crate::figure::names().count());
+    let mut response = fixture.get(&format!("{address}/history")).await;
+    while response.0 == StatusCode::ACCEPTED {
+        response = fixture.get(&format!("{address}/history")).await;
+    }
+    assert!(response.1.contains("\"best complete\""));
+    assert_eq!(fixture.get(&format!("{address}/nothing")).await.0, StatusCode::NOT_FOUND);
+    let (status, svg) = fixture.get(&format!("{ADDRESS}/figures/history.svg?theme=dark")).await;
+    assert!(status == StatusCode::OK && svg.starts_with("<svg") && !svg.contains("<accuracy>"));
+    for file in ["history.pdf", "importance.svg", "..%2F..%2Fetc%2Fpasswd.svg"] {
+        assert_eq!(fixture.get(&format!("{ADDRESS}/figures/{file}")).await.0, StatusCode::NOT_FOUND, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn files_of_the_pages_are_asked_for_once() {
+    let fixture = Fixture::new().await;
+    for name in ["style.css", "plotly.js", "figures.js"] {
+        let address = crate::assets::asset(name);
+        let zipped = request(&address).header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+        let response = fixture.ask(zipped).await;
+        assert_eq!(response.headers()["cache-control"], "public, max-age=31536000, immutable");
+        assert_eq!(response.headers()["content-encoding"], "gzip");
+        assert!(fixture.get(&address).await.1.len() > 500);
+        assert_eq!(fixture.get(&format!("/assets/000000000000/{name}")).await.0, StatusCode::NOT_FOUND);
+    }
+    assert!(fixture.get(&crate::assets::asset("plotly.js")).await.1.contains("plotly.js v3"));
+}
+
+#[tokio::test]
+async fn pages_below_a_path_keep_to_it() {
+    let mut fixture = Fixture::new().await;
+    assert!(WebSettings::default().with_base_path("/a\"b").is_err());
+    assert!(WebSettings::default().with_base_path("sweeps").is_err());
+    fixture.settings = WebSettings::default().with_base_path("/sweeps/").unwrap();
+    let (status, page) = fixture.get(&format!("/sweeps{ADDRESS}")).await;
+    assert_eq!(status, StatusCode::OK);
+    for part in page.split("=\"/").skip(1) {
+        assert!(part.starts_with("sweeps/"), "{}", &part[..40.min(part.len())]);
+    }
+    let home = fixture.ask(request("/sweeps").body(Body::empty()).unwrap()).await;
+    assert_eq!(home.headers()[LOCATION], format!("/sweeps{ADDRESS}"));
+    assert_eq!(fixture.get(&format!("/sweeps{}", crate::assets::asset("style.css"))).await.0, StatusCode::OK);
+    assert_eq!(fixture.get(ADDRESS).await.0, StatusCode::NOT_FOUND);
 }

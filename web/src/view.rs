@@ -1,6 +1,8 @@
 //! The pages as HTML. What a study brings along is text to maud and escaped by it.
 
+mod actions;
 mod board;
+mod compare;
 mod figures;
 mod studies;
 mod trial;
@@ -12,6 +14,7 @@ use nightsweep_store::StudyRow;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(crate) use board::{BoardPage, board};
+pub(crate) use compare::{ComparePage, compare};
 pub(crate) use figures::figures;
 pub(crate) use studies::studies;
 pub(crate) use trial::{TrialPage, trial};
@@ -33,13 +36,14 @@ enum Page<'a> {
     Board(&'a str),
     Figures(&'a str),
     Trial(&'a str),
+    Compare(&'a str),
 }
 
 impl Page<'_> {
     fn study(&self) -> Option<&str> {
         match self {
             Self::Plain => None,
-            Self::Board(name) | Self::Figures(name) | Self::Trial(name) => Some(name),
+            Self::Board(name) | Self::Figures(name) | Self::Trial(name) | Self::Compare(name) => Some(name),
         }
     }
 
@@ -47,7 +51,7 @@ impl Page<'_> {
         match self {
             Self::Plain => &[],
             Self::Board(_) => &["live.js", "figures.js", "board.js"],
-            Self::Figures(_) => &["live.js", "figures.js"],
+            Self::Figures(_) | Self::Compare(_) => &["live.js", "figures.js"],
             Self::Trial(_) => &["live.js", "board.js"],
         }
     }
@@ -69,7 +73,7 @@ fn page(title: &str, page: Page<'_>, trail: Markup, content: Markup) -> Markup {
                 link rel="stylesheet" href=(asset("plotly.css")) id="plotly.js-style-global" class="no-inline-styles";
                 @for script in page.scripts() { script type="module" src=(asset(script)) {} }
             }
-            body data-study=[&study] data-live=[study.as_ref().map(|study| format!("{study}/live"))] data-plotly=(asset("plotly.js")) {
+            body data-study=[&study] data-api=[study.as_ref().map(|study| format!("/api/v1{study}"))] data-live=[study.as_ref().map(|study| format!("{study}/live"))] data-plotly=(asset("plotly.js")) {
                 header.top {
                     a.brand href="/studies" { (moon()) "nightsweep" }
                     nav.trail aria-label="You are here" { (trail) }
@@ -81,10 +85,21 @@ fn page(title: &str, page: Page<'_>, trail: Markup, content: Markup) -> Markup {
     }
 }
 
+/// What the command line would report, as a page.
+pub(crate) fn report(study: &StudyRow, body: Markup) -> Markup {
+    let address = study_address(&study.name);
+    let trail = html! { a href=(&address) { (study.name) } span { "report" } };
+    let markup = html! {
+        div.headline { h1 { "Report" } a href={ (address) "/report.html" } download { "as one file" } (tabs(study, "report")) }
+        section.panel.plot { (body) }
+    };
+    page(&format!("Report of {}", study.name), Page::Plain, trail, markup)
+}
+
 /// The pages of a study.
 fn tabs(study: &StudyRow, current: &str) -> Markup {
     let address = study_address(&study.name);
-    let pages = [("board", "Board", ""), ("figures", "Figures", "/figures")];
+    let pages = [("board", "Board", ""), ("figures", "Figures", "/figures"), ("report", "Report", "/report")];
     html! {
         nav.tabs aria-label="Pages of the study" {
             @for (name, title, path) in pages {

@@ -19,7 +19,7 @@ impl Book {
     /// Learns from an event.
     pub fn hear(&mut self, event: &Event) {
         if let Some(trial) = event.trial()
-            && !matches!(event, Event::Fenced { .. })
+            && !matches!(event, Event::Fenced { .. } | Event::Annotated { .. } | Event::Ordered { .. })
         {
             self.undecided.remove(&trial);
         }

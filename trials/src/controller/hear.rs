@@ -112,6 +112,7 @@ impl<E: Executor> Controller<'_, E> {
         self.seats[place].was_of_use();
         let verdict = self.study.verdict(trial);
         let end = match verdict {
+            _ if self.study.trial(trial).is_some_and(|trial| trial.wish.is_some()) => self.wished(trial, attempt),
             Verdict::Continue => None,
             Verdict::Pause => Some(Event::Paused { trial, attempt, reason: PauseReason::Rung }),
             Verdict::Stop => Some(Event::Pruned { trial, attempt }),
@@ -131,7 +132,10 @@ impl<E: Executor> Controller<'_, E> {
         if !is_settled {
             let event = match outcome {
                 Outcome::Completed { value, .. } => Event::Completed { trial, attempt, value },
-                Outcome::Interrupted => Event::Paused { trial, attempt, reason: PauseReason::Interrupted },
+                Outcome::Interrupted => {
+                    let interrupted = Event::Paused { trial, attempt, reason: PauseReason::Interrupted };
+                    self.wished(trial, attempt).unwrap_or(interrupted)
+                }
                 Outcome::Failed { cause, message } => Event::Failed { trial, attempt, cause, message },
                 Outcome::DiskFull { message } => {
                     // Room for this trial's checkpoint and those of its neighbours.

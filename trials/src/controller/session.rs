@@ -5,12 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nightsweep_search::{Params, Study, TellError, TrialNumber};
+use nightsweep_search::{Order, Params, Study, TellError, TrialNumber};
 use nightsweep_store::{AppendError, QueryError, Store, StudyId, WriteError};
 use nightsweep_trainer::{Metric, Recipe, TrialSeed};
 
 use crate::bind::{BindError, bind};
 use crate::confirm::Repeats;
+use tokio::sync::oneshot;
+
 use crate::plan::Plan;
 use crate::protocol::DataSource;
 use crate::slots::Slot;
@@ -96,12 +98,21 @@ impl Default for Options {
 }
 
 /// What a person asks of a running controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Control {
     /// Let running trials write their checkpoints, then end.
     Interrupt,
     /// End now; what came after the last checkpoints is trained again.
     Abort,
+    /// Something about a trial or the study, from its page.
+    Order {
+        /// Who asks, as they call themselves.
+        by: String,
+        /// What for.
+        order: Order,
+        /// Hears once it is in the log, or why it is not.
+        answer: oneshot::Sender<Result<(), TellError>>,
+    },
 }
 
 /// Why a run ended. Its text goes into the log.

@@ -326,13 +326,17 @@ async fn a_deadline_that_has_passed_starts_nothing() {
 
 #[tokio::test]
 async fn an_interrupted_study_keeps_its_trials() {
-    for (control, ending) in [(Control::Interrupt, Ending::Interrupted), (Control::Abort, Ending::Aborted)] {
+    for (control, ending) in [(false, Ending::Interrupted), (true, Ending::Aborted)] {
         let mut night = Night::new(10, 3).await;
         night.config.pruner = PrunerKind::None;
         let mut reports = 0;
         let wish = |event: &Event| {
             reports += usize::from(matches!(event, Event::Reported { .. }));
-            (reports == 7 && matches!(event, Event::Reported { .. })).then_some(control)
+            (reports == 7 && matches!(event, Event::Reported { .. })).then_some(if control {
+                Control::Abort
+            } else {
+                Control::Interrupt
+            })
         };
         let mut executor = night.simulated(Faulty(never));
         assert_eq!(night.run(&mut executor, wish).await.ending, ending);
@@ -341,6 +345,70 @@ async fn an_interrupted_study_keeps_its_trials() {
         assert_eq!(night.run_without_wishes(Faulty(never)).await.ending, Ending::Done);
         night.check().await;
     }
+}
+
+/// An order whose answer nobody waits for.
+fn order(order: Order) -> Control {
+    Control::Order { by: "eve".to_owned(), order, answer: tokio::sync::oneshot::channel().0 }
+}
+
+#[tokio::test]
+async fn what_a_person_asks_of_a_trial_is_done_and_logged() {
+    let mut night = Night::new(6, 2).await;
+    night.config.pruner = PrunerKind::None;
+    let of = TrialNumber;
+    let mut resumed = false;
+    let wish = |event: &Event| match event {
+        Event::Reported { trial: TrialNumber(0), step: 2, .. } => Some(order(Order::Stop { trial: of(0) })),
+        Event::Reported { trial: TrialNumber(1), step: 3, .. } => Some(order(Order::Pause { trial: of(1) })),
+        Event::Completed { trial: TrialNumber(3), .. } => Some(order(Order::Resume { trial: of(1) })),
+        Event::Completed { trial: TrialNumber(4), .. } => Some(order(Order::Retry { trial: of(0) })),
+        Event::Resumed { trial: TrialNumber(1), .. } => {
+            resumed = true;
+            // Refused: it runs already, so the log never has it.
+            Some(order(Order::Resume { trial: of(1) }))
+        }
+        _ => None,
+    };
+    let mut executor = night.simulated(Faulty(never));
+    assert_eq!(night.run(&mut executor, wish).await.ending, Ending::Done);
+    assert!(resumed);
+    let study = night.check().await;
+    let states: Vec<_> = study.trials().iter().map(|trial| trial.state).collect();
+    assert_eq!(states[0], TrialState::Pruned);
+    assert_eq!(study.trials()[0].step(), 2);
+    assert!(states[1..].iter().all(|state| *state == TrialState::Complete), "{states:?}");
+    assert_eq!(study.trials()[5].params, study.trials()[0].params);
+    let events = night.events().await;
+    assert!(events.iter().any(|event| matches!(event, Event::Paused { reason: PauseReason::Asked, .. })));
+    let orders = events.iter().filter(|event| matches!(event, Event::Ordered { .. })).count();
+    assert_eq!(orders, 4);
+}
+
+#[tokio::test]
+async fn a_study_that_is_held_goes_on_when_it_is_released_or_run_again() {
+    let mut night = Night::new(4, 2).await;
+    night.config.pruner = PrunerKind::None;
+    let mut paused = 0;
+    let wish = |event: &Event| match event {
+        Event::Reported { trial: TrialNumber(1), step: 2, .. } => Some(order(Order::Hold)),
+        Event::Paused { .. } => {
+            paused += 1;
+            (paused == 2).then(|| Control::Interrupt)
+        }
+        _ => None,
+    };
+    let mut executor = night.simulated(Faulty(never));
+    assert_eq!(night.run(&mut executor, wish).await.ending, Ending::Interrupted);
+    let wish = |event: &Event| match event {
+        Event::Completed { trial: TrialNumber(3), .. } => Some(order(Order::Extend { trials: 6 })),
+        _ => None,
+    };
+    let mut executor = night.simulated(Faulty(never));
+    assert_eq!(night.run(&mut executor, wish).await.ending, Ending::Done);
+    let study = night.check().await;
+    assert_eq!(study.trials().len(), 6);
+    assert!(study.trials().iter().all(|trial| trial.state == TrialState::Complete));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use maud::Markup;
 use nightsweep_store::Store;
 use serde::{Deserialize, Serialize};
 
-use super::study_named;
+use super::{study_named, trial_of};
 use crate::error::{ApiError, Error};
 use crate::figure::cache::{Cache, Found};
 use crate::figure::{self, DrawError, Format, Theme};
@@ -50,6 +50,45 @@ pub(super) async fn show(
         Found::Computing => (StatusCode::ACCEPTED, [(RETRY_AFTER, "1")], Json(serde_json::json!({}))).into_response(),
         Found::NoSuchFigure => return Err(Error::NoSuchFigure { figure }.into()),
     })
+}
+
+/// The curves of a few trials over one another, named by `trials=1,2,3`.
+pub(super) async fn compare(
+    State(store): State<Store>,
+    Path(name): Path<String>,
+    Query(chosen): Query<Chosen>,
+) -> Result<Json<figure::Figure>, ApiError> {
+    let study = study_named(&store, name).await?;
+    let mut trials = Vec::new();
+    for number in chosen.numbers()? {
+        let trial = trial_of(&store, &study, number).await?;
+        let reports = store.curve(study.id, trial.number).await?;
+        trials.push((trial, reports));
+    }
+    Ok(Json(figure::compare(&study, &trials)))
+}
+
+/// Which trials are compared.
+#[derive(Deserialize)]
+pub(crate) struct Chosen {
+    #[serde(default)]
+    trials: String,
+}
+
+impl Chosen {
+    /// Each once, as they were asked for.
+    pub(super) fn numbers(&self) -> Result<Vec<String>, Error> {
+        let mut numbers: Vec<String> = Vec::new();
+        for number in self.trials.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+            if !numbers.iter().any(|known| known == number) {
+                numbers.push(number.to_owned());
+            }
+        }
+        if numbers.len() > figure::COMPARED {
+            return Err(Error::BadQuery { name: "list of up to ten trials", value: self.trials.clone() });
+        }
+        Ok(numbers)
+    }
 }
 
 #[derive(Deserialize)]

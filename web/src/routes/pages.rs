@@ -2,14 +2,19 @@
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::Markup;
-use nightsweep_store::{BoardQuery, Store};
+use nightsweep_store::{BoardQuery, Store, StudyRow};
 
+use super::figures::Chosen;
 use super::{study_named, trial_of};
 use crate::error::Error;
+use crate::format;
+use crate::guard::WebSettings;
 use crate::query::BoardView;
-use crate::view::{self, BoardPage, TrialPage};
+use crate::report::{self, ReportText};
+use crate::view::{self, BoardPage, ComparePage, TrialPage};
 
 /// Log lines on the page of a trial, the latest.
 const LOG_LINES: u32 = 300;
@@ -35,6 +40,7 @@ pub(super) async fn studies(State(store): State<Store>) -> Result<Markup, Error>
 /// The leaderboard of a study. A wrong filter is told beside its field, above all trials.
 pub(super) async fn board(
     State(store): State<Store>,
+    State(settings): State<WebSettings>,
     Path(name): Path<String>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<(StatusCode, Markup), Error> {
@@ -55,13 +61,16 @@ pub(super) async fn board(
     let numbers: Vec<_> = board.trials.iter().map(|trial| trial.number).collect();
     let curves = store.values(study.id, &numbers).await?;
     let history = store.history(study.id).await?;
-    let page = BoardPage { study, summary, view, board, curves, history, mistake };
+    let metrics = store.last_metrics(study.id, &numbers).await?;
+    let (writable, led) = (settings.is_writable(&store), settings.orders_of(&study.name).is_some());
+    let page = BoardPage { study, summary, view, board, curves, history, metrics, mistake, writable, led };
     Ok((status, view::board(&page)))
 }
 
 /// All that is known of a trial.
 pub(super) async fn trial(
     State(store): State<Store>,
+    State(settings): State<WebSettings>,
     Path((name, number)): Path<(String, String)>,
 ) -> Result<Markup, Error> {
     let study = study_named(&store, name).await?;
@@ -74,8 +83,57 @@ pub(super) async fn trial(
         assignments: store.assignments(study.id, trial.number).await?,
         events: store.trial_events(study.id, trial.number).await?,
         log: store.logs(study.id, trial.number, LOG_LINES).await?,
+        writable: settings.is_writable(&store),
+        led: settings.orders_of(&study.name).is_some(),
         study,
         trial,
     };
     Ok(view::trial(&page))
+}
+
+/// A few trials side by side.
+pub(super) async fn compare(
+    State(store): State<Store>,
+    Path(name): Path<String>,
+    Query(chosen): Query<Chosen>,
+) -> Result<Markup, Error> {
+    let study = study_named(&store, name).await?;
+    let mut trials = Vec::new();
+    for number in chosen.numbers()? {
+        trials.push(trial_of(&store, &study, number).await?);
+    }
+    let numbers: Vec<_> = trials.iter().map(|trial| trial.number).collect();
+    let metrics = store.last_metrics(study.id, &numbers).await?;
+    Ok(view::compare(&ComparePage { study, trials, metrics, now_ms: format::now_ms() }))
+}
+
+/// What the command line would report.
+pub(super) async fn report(
+    State(store): State<Store>,
+    State(settings): State<WebSettings>,
+    Path(name): Path<String>,
+) -> Result<Markup, Error> {
+    let study = study_named(&store, name).await?;
+    let text = reported(&settings, &study).await?;
+    let body = report::body(&store, &study, text).await?;
+    Ok(view::report(&study, body))
+}
+
+/// The same as one file that needs nothing else.
+pub(super) async fn report_file(
+    State(store): State<Store>,
+    State(settings): State<WebSettings>,
+    Path(name): Path<String>,
+) -> Result<Response, Error> {
+    let study = study_named(&store, name).await?;
+    let ReportText { markdown, recipe } = reported(&settings, &study).await?;
+    let document = report::report(&store, &study, &markdown, recipe.as_deref()).await?;
+    let head =
+        [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_DISPOSITION, "attachment; filename=\"report.html\"")];
+    Ok((head, document).into_response())
+}
+
+async fn reported(settings: &WebSettings, study: &StudyRow) -> Result<ReportText, Error> {
+    let source = settings.reports().ok_or(Error::NoSuchPage)?;
+    source(study.clone()).await.ok_or(Error::NoSuchPage)
 }

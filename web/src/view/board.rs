@@ -22,8 +22,14 @@ pub(crate) struct BoardPage {
     pub board: Board,
     pub curves: BTreeMap<TrialNumber, Vec<(u64, f64)>>,
     pub history: Vec<Point>,
+    /// What else the trials of this page measured last.
+    pub metrics: BTreeMap<TrialNumber, BTreeMap<String, f64>>,
     /// What is wrong with the filter.
     pub mistake: Option<String>,
+    /// Whether people may write here.
+    pub writable: bool,
+    /// Whether this process runs the study.
+    pub led: bool,
 }
 
 /// The leaderboard.
@@ -31,17 +37,16 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
     let BoardPage { study, summary, .. } = content;
     let trail = html! { span { (study.name) } };
     let columns = columns(&study.space);
-    let content = html! {
+    let markup = html! {
         div.headline #headline data-patch {
             h1 { (study.name) }
             (status(&summary.controller))
             (tabs(study, "board"))
         }
+        @if content.led { (super::actions::of_study(study, summary)) }
         div.glance #glance data-patch { (glance(study, summary)) }
         section.panel #history data-patch {
             h2 { "Best so far"
-                span.legend {
-                    span { i.c0 {} "complete" } span { i.ring {} "not to its end" } span { i.line.c1 {} "best complete" } }
             }
             (drawn("Values of all trials in the order of their ends, and the best so far", |size| {
                 figure::svg(&figure::history(&content.history, study.direction, ""), size)
@@ -50,11 +55,26 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
         (brush(study))
         section #trials {
             (filter(content, &columns))
+            div.under {
+                (chooser(content, &columns))
+                span.files #files data-patch {
+                    @let rows = format!("/api/v1{}/trials", study_address(&study.name));
+                    "export: "
+                    a href={ (rows) ".csv" (content.view.at(0).address()) } download { "CSV" } " "
+                    a href={ (rows) ".json" (content.view.at(0).address()) } download { "JSON" }
+                }
+                button.help type="button" aria-label="keyboard" { "?" }
+            }
             (table(content, &columns))
             div #pages data-patch { (pages(content)) }
         }
     };
-    page(&study.name, Page::Board(&study.name), trail, content)
+    let markup = html! {
+        (markup)
+        (super::actions::selection(study))
+        (super::actions::keys())
+    };
+    page(&study.name, Page::Board(&study.name), trail, markup)
 }
 
 fn glance(study: &StudyRow, summary: &Summary) -> Markup {
@@ -111,6 +131,7 @@ fn filter(content: &BoardPage, columns: &[ParamColumn]) -> Markup {
             }
         }
         form.filter method="get" action=(address) {
+            @if !view.columns.is_empty() { input type="hidden" name="columns" value=(view.columns.join(",")); }
             @if !view.states.is_empty() {
                 input type="hidden" name="state" value=(view.states.iter().map(|it| format::state(*it).0).collect::<Vec<_>>().join(","));
             }
@@ -131,7 +152,7 @@ fn filter(content: &BoardPage, columns: &[ParamColumn]) -> Markup {
         @if let Some(mistake) = &content.mistake {
             p.mistake role="alert" { (mistake) ". All trials are shown. A filter compares a parameter, or "
                 code { "value" } ", " code { "state" } ", " code { "epochs" } ", " code { "seconds" } ", "
-                code { "cause" } ", with a number or a word; comparisons are joined by "
+                code { "cause" } ", " code { "note" } ", " code { "tag" } ", with a number or a word; comparisons are joined by "
                 code { "and" } ", " code { "or" } ", " code { "not" } " and parentheses." }
         }
     }
@@ -145,38 +166,119 @@ fn example(columns: &[ParamColumn]) -> String {
     }
 }
 
-fn table(content: &BoardPage, columns: &[ParamColumn]) -> Markup {
+/// A column that is not a parameter: its name in addresses, what its head says, its class, and whether it is shown unless
+/// asked otherwise. What the store can sort by has its name there.
+struct Column {
+    name: &'static str,
+    class: &'static str,
+    shown: bool,
+    sort: Option<&'static str>,
+}
+
+const fn column(name: &'static str, class: &'static str, shown: bool, sort: Option<&'static str>) -> Column {
+    Column { name, class, shown, sort }
+}
+
+const BEFORE: [Column; 5] = [
+    column("rank", "number rank", true, Some("rank")),
+    column("trial", "number trial", true, Some("number")),
+    column("state", "state", true, Some("state")),
+    column("value", "number value", true, Some("value")),
+    column("curve", "curve", true, None),
+];
+const AFTER: [Column; 9] = [
+    column("epochs", "number", true, Some("steps")),
+    column("time", "number", true, Some("time")),
+    column("device", "device", true, None),
+    column("images/s", "number", false, None),
+    column("memory", "number", false, None),
+    column("best", "number", false, None),
+    column("started", "number", false, None),
+    column("tags", "tags", true, None),
+    column("note", "note", false, None),
+];
+
+/// All columns there are, each with whether it is shown now; the chosen ones first, in their order.
+fn all_columns(content: &BoardPage, params: &[ParamColumn]) -> Vec<(String, bool)> {
+    let chosen = &content.view.columns;
+    let tags = content.board.trials.iter().any(|trial| !trial.tags.is_empty());
+    let fixed = |row: &Column| (row.name.to_owned(), row.shown && (row.name != "tags" || tags));
+    let params = params.iter().map(|it| (it.label.clone(), true));
+    let all: Vec<(String, bool)> = BEFORE.iter().map(fixed).chain(params).chain(AFTER.iter().map(fixed)).collect();
+    if chosen.is_empty() {
+        return all;
+    }
+    let known = chosen.iter().filter(|name| all.iter().any(|(known, _)| known == *name));
+    let known = known.map(|name| (name.clone(), true));
+    let rest = all.iter().filter(|(name, _)| !chosen.contains(name)).map(|(name, _)| (name.clone(), false));
+    known.chain(rest).collect()
+}
+
+fn find(name: &str) -> Option<&'static Column> {
+    BEFORE.iter().chain(&AFTER).find(|row| row.name == name)
+}
+
+/// Which columns, and in which order: the address keeps it.
+fn chooser(content: &BoardPage, params: &[ParamColumn]) -> Markup {
+    let BoardPage { study, view, .. } = content;
+    let others = BoardView { columns: Vec::new(), ..view.clone() };
+    html! {
+        details.chooser {
+            summary { "Columns" }
+            form method="get" action=(study_address(&study.name)) {
+                @for (name, value) in form_urlencoded::parse(others.address().trim_start_matches('?').as_bytes()) {
+                    input type="hidden" name=(name) value=(value);
+                }
+                ol {
+                    @for (name, shown) in all_columns(content, params) {
+                        li {
+                            label { input type="checkbox" name="column" value=(name) checked[shown]; (name) }
+                            button.up type="button" aria-label={ "move " (name) " forward" } { "↑" }
+                        }
+                    }
+                }
+                button { "Show these" }
+                a href={ (study_address(&study.name)) (others.address()) } { "As it was" }
+            }
+        }
+    }
+}
+
+fn table(content: &BoardPage, params: &[ParamColumn]) -> Markup {
     let BoardPage { study, view, board, .. } = content;
     let address = study_address(&study.name);
-    let head = |sort: &str, label: &str, class: &str| {
-        let current = view.sort == sort;
+    let head = |sort: Option<&str>, label: &str, class: &str| {
+        let current = sort == Some(&view.sort);
         let order = if view.descending { "descending" } else { "ascending" };
         html! {
             th scope="col" class=(class) aria-sort=[current.then_some(order)] {
-                a href={ (address) (view.sorted_by(sort).address()) "#trials" } {
-                    (label) @if current { span.order aria-hidden="true" { @if view.descending { "▼" } @else { "▲" } } }
-                }
+                @if let Some(sort) = sort {
+                    a href={ (address) (view.sorted_by(sort).address()) "#trials" } {
+                        (label) @if current { span.order aria-hidden="true" { @if view.descending { "▼" } @else { "▲" } } }
+                    }
+                } @else { (label) }
             }
         }
     };
+    let all = all_columns(content, params);
+    let shown: Vec<&str> = all.iter().filter(|(_, shown)| *shown).map(|(name, _)| name.as_str()).collect();
     html! {
         div.scroll {
             table.board {
                 thead { tr {
-                    (head("rank", "rank", "number"))
-                    (head("number", "trial", "number"))
-                    (head("state", "state", ""))
-                    (head("value", &study.metric, "number"))
-                    th scope="col" { "curve" }
-                    @for column in columns { (head(&column.label, &column.label, "")) }
-                    (head("steps", "epochs", "number"))
-                    (head("time", "time", "number"))
-                    th scope="col" { "device" }
+                    th.mark scope="col" { span.hidden { "selected" } }
+                    @for name in &shown {
+                        @match find(name) {
+                            Some(row) if row.name == "value" => { (head(row.sort, &study.metric, "number")) }
+                            Some(row) => { (head(row.sort, row.name, row.class)) }
+                            None => { (head(Some(name), name, "")) }
+                        }
+                    }
                 } }
                 tbody #rows data-patch="rows" {
-                    @for trial in &board.trials { (row(content, columns, trial)) }
+                    @for trial in &board.trials { (row(content, params, &shown, trial)) }
                     @if board.trials.is_empty() {
-                        tr.empty #none { td colspan=(8 + columns.len()) {
+                        tr.empty #none { td colspan=(1 + shown.len()) {
                             @if content.summary.counts.total() == 0 { "No trial has started yet." }
                             @else { "No trial matches. " a href=(address) { "Show all" } }
                         } }
@@ -187,27 +289,51 @@ fn table(content: &BoardPage, columns: &[ParamColumn]) -> Markup {
     }
 }
 
-fn row(content: &BoardPage, columns: &[ParamColumn], trial: &TrialRow) -> Markup {
+fn row(content: &BoardPage, params: &[ParamColumn], shown: &[&str], trial: &TrialRow) -> Markup {
     let (word, _) = format::state(trial.state);
-    let address = trial_address(&content.study.name, trial.number);
     let won = trial.rank == Some(1) && trial.state == TrialState::Complete;
     html! {
-        tr id={ "trial-" (trial.number) } class={ (word) @if won { " won" } } {
-            td.number.rank { @match trial.rank { Some(rank) => (rank), None => span.none { "–" } } }
-            td.number.trial { a href=(address) { (trial.number) } }
-            td.state { (badge(trial.state)) @if let Some(cause) = trial.cause { span.cause { (format::cause(cause)) } } }
-            td.number.value { (metric(trial.shown_value())) }
-            td.curve { (spark(content, trial)) }
-            @for column in columns {
-                @let value = value(&trial.params, column);
-                td.param.off[value.is_none()] data-label=(column.label) {
-                    @match value { Some(text) => (text), None => span.none { "–" } }
-                }
+        tr id={ "trial-" (trial.number) } class={ (word) @if won { " won" } @if trial.pinned { " pinned" } } {
+            td.mark {
+                input.select type="checkbox" value=(trial.number) aria-label={ "select trial " (trial.number) };
+                @if content.writable {
+                    button.star type="button" data-trial=(trial.number) aria-pressed=(trial.starred) aria-label={ "star trial " (trial.number) } { "★" }
+                    button.pin type="button" data-trial=(trial.number) aria-pressed=(trial.pinned) aria-label={ "pin trial " (trial.number) } { "⚲" }
+                } @else { @if trial.starred { "★" } }
             }
-            td.number data-label="epochs" { (trial.steps) }
-            td.number data-label="time" { (format::duration(trial.active_ms_at(format::now_ms()))) }
-            td.device data-label="device" title=[trial.device.as_deref()] {
-                @match &trial.slot { Some(slot) => (slot), None => span.none { "–" } }
+            @for name in shown { (cell(content, params, name, trial)) }
+        }
+    }
+}
+
+fn cell(content: &BoardPage, params: &[ParamColumn], name: &str, trial: &TrialRow) -> Markup {
+    let Some(row) = find(name) else {
+        let value = params.iter().find(|it| it.label == name).and_then(|it| value(&trial.params, it));
+        return html! {
+            td.param.off[value.is_none()] data-label=(name) {
+                @match value { Some(text) => (text), None => span.none { "–" } }
+            }
+        };
+    };
+    let own = ["rank", "trial", "state", "value", "curve"].contains(&name);
+    let measured = |name: &str| content.metrics.get(&trial.number).and_then(|metrics| metrics.get(name)).copied();
+    html! {
+        td class=(row.class) data-label=[(!own).then_some(row.name)] title=[(name == "device").then_some(trial.device.as_deref()).flatten()] {
+            @match name {
+                "rank" => @match trial.rank { Some(rank) => (rank), None => span.none { "–" } },
+                "trial" => a href=(trial_address(&content.study.name, trial.number)) { (trial.number) },
+                "state" => { (badge(trial.state)) @if let Some(cause) = trial.cause { span.cause { (format::cause(cause)) } } },
+                "value" => (metric(trial.shown_value())),
+                "curve" => (spark(content, trial)),
+                "epochs" => (trial.steps),
+                "time" => (format::duration(trial.active_ms_at(format::now_ms()))),
+                "device" => @match &trial.slot { Some(slot) => (slot), None => span.none { "–" } },
+                "images/s" => @match measured("images_per_second") { Some(it) => (format::short(it)), None => span.none { "–" } },
+                "memory" => @match measured("peak_memory_bytes") { Some(it) => { (format::short(it / f64::from(1 << 20))) " MiB" }, None => span.none { "–" } },
+                "best" => (metric(trial.best_value)),
+                "started" => (format::day_and_time(trial.started_at_ms)),
+                "tags" => @for tag in &trial.tags { span.tag { (tag) } },
+                _ => (trial.note.lines().next().unwrap_or_default()),
             }
         }
     }

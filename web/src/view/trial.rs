@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
-use nightsweep_search::{Event, PauseReason};
+use nightsweep_search::{Annotation, Event, Order, PauseReason};
 use nightsweep_store::{Assignment, Entry, LogLine, Report, StudyRow, TrialRow};
 
 use super::{Page, badge, metric, page, study_address, trial_address};
@@ -25,6 +25,10 @@ pub(crate) struct TrialPage {
     pub assignments: Vec<Assignment>,
     pub events: Vec<Entry>,
     pub log: Vec<LogLine>,
+    /// Whether people may write here.
+    pub writable: bool,
+    /// Whether this process runs the study.
+    pub led: bool,
 }
 
 /// All that is known of a trial.
@@ -43,12 +47,14 @@ pub(crate) fn trial(content: &TrialPage) -> Markup {
             }
         }
         div.glance #glance data-patch { (glance(study, trial)) }
+        (super::actions::of_trial(study, trial, content.led))
         @if let Some(message) = &trial.message { p.mistake { (message) } }
         div.panels #curves data-patch { (curves(content)) }
         div.columns {
             section.panel { h2 { "Parameters" } (params(content)) p.unit { "Chosen by: " (trial.why) } }
             section.panel #timeline data-patch { h2 { "What happened" } (timeline(content)) }
         }
+        (super::actions::note(study, trial, content.writable))
         @if let Some(recipe) = &content.recipe {
             section.panel { h2 { "Recipe" } pre.recipe tabindex="0" { (recipe) } }
         }
@@ -218,6 +224,7 @@ fn told(event: &Event, assignments: &[Assignment]) -> String {
         Event::Started { .. } => format!("started{}", place(1)),
         Event::Resumed { attempt, .. } => format!("resumed as attempt {attempt}{}", place(attempt.0)),
         Event::Paused { reason: PauseReason::Rung, .. } => "paused at a rung".to_owned(),
+        Event::Paused { reason: PauseReason::Asked, .. } => "paused, as somebody asked".to_owned(),
         Event::Paused { reason: PauseReason::Interrupted, .. } => "paused, as the study was stopped".to_owned(),
         Event::Requeued { message, .. } => format!("back to the queue: {message}"),
         Event::Completed { value, .. } => format!("complete with {}", format::metric(*value)),
@@ -225,6 +232,31 @@ fn told(event: &Event, assignments: &[Assignment]) -> String {
         Event::Failed { cause, message, .. } => format!("failed, {}: {message}", format::cause(*cause)),
         Event::Fenced { attempt, message, .. } => format!("ignored a message of attempt {attempt}: {message}"),
         Event::Reported { step, .. } => format!("reported epoch {step}"),
+        Event::Annotated { by, change, .. } => format!(
+            "{by} {}",
+            match change {
+                Annotation::Note(text) if text.is_empty() => "took the note away".to_owned(),
+                Annotation::Note(_) => "wrote a note".to_owned(),
+                Annotation::Tags(tags) => format!("tagged it: {}", tags.join(", ")),
+                Annotation::Pinned(true) => "pinned it".to_owned(),
+                Annotation::Pinned(false) => "unpinned it".to_owned(),
+                Annotation::Starred(true) => "starred it".to_owned(),
+                Annotation::Starred(false) => "took the star away".to_owned(),
+            }
+        ),
+        Event::Ordered { by, order } => format!(
+            "{by} asked to {}",
+            match order {
+                Order::Stop { .. } => "stop it",
+                Order::Pause { .. } => "pause it",
+                Order::Resume { .. } => "resume it",
+                Order::Retry { .. } => "try it again",
+                Order::Enqueue { .. } => "try a point",
+                Order::Hold => "pause the study",
+                Order::Release => "go on with the study",
+                Order::Extend { .. } => "extend the study",
+            }
+        ),
         Event::Opened { .. } | Event::Enqueued { .. } | Event::Imported { .. } | Event::Closed { .. } => String::new(),
     }
 }
