@@ -1,5 +1,6 @@
 //! A made-up study in a temporary store, served on 127.0.0.1:8787, to look at the pages: no trial of it was trained.
-//! With `--live`, the running trials go on reporting.
+//! With `--live`, the running trials go on reporting; `--trials 50000` makes a large one of 30 reports a trial,
+//! `--store FILE` keeps the store there, and `--optuna FILE` writes the study as Optuna has it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,23 +18,79 @@ const EPOCHS: u64 = 12;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
-    let store = Store::open(dir.path().join("demo.db")).await?;
-    let study = store.create_study(demo_study()).await?;
-    let began = jiff::Timestamp::now().as_millisecond() - 2 * 3_600_000;
-    let opened = Event::Opened { pid: std::process::id(), host: "demo".to_owned(), version: "0.1.0".to_owned() };
-    store.append_all_at(study, began, &[opened]).await?;
-    for number in 0..64 {
-        tell(&store, study, number, began + i64::try_from(number)? * 100_000).await?;
+    let path = argument("--store").map_or_else(|| dir.path().join("demo.db"), Into::into);
+    let is_new = !path.exists();
+    let store = Store::open(path).await?;
+    if is_new {
+        let study = store.create_study(demo_study()).await?;
+        match argument("--trials") {
+            Some(trials) => many(&store, study, trials.parse()?).await?,
+            None => few(&store, study).await?,
+        }
+    }
+    let row = store.study_named("fashion-overnight").await?.ok_or("the store has another study")?;
+    if let Some(path) = argument("--optuna") {
+        println!("{} trials for Optuna", store.export_optuna(&row, path.as_ref()).await?);
     }
     let listener = TcpListener::bind(DEFAULT_ADDRESS).await?;
     println!("http://{DEFAULT_ADDRESS}");
     if std::env::args().any(|argument| argument == "--live") {
-        tokio::spawn(go_on(store.clone(), study));
+        tokio::spawn(go_on(store.clone(), row.id));
     }
     let interrupted = async {
         let _ = tokio::signal::ctrl_c().await;
     };
     Ok(serve(listener, store, WebSettings::for_address(DEFAULT_ADDRESS, None)?, interrupted).await?)
+}
+
+/// What follows that word on the command line.
+fn argument(name: &str) -> Option<String> {
+    std::env::args().skip_while(|word| word != name).nth(1)
+}
+
+/// So many trials of 30 reports, ten at a time.
+async fn many(store: &Store, study: StudyId, trials: u64) -> Result<(), Box<dyn std::error::Error>> {
+    const AT_ONCE: u64 = 10;
+    let began = jiff::Timestamp::now().as_millisecond() - i64::try_from(trials / AT_ONCE)? * 40_000;
+    let opened = Event::Opened { pid: std::process::id(), host: "demo".to_owned(), version: "0.1.0".to_owned() };
+    store.append_all_at(study, began, &[opened]).await?;
+    for first in (0..trials).step_by(AT_ONCE as usize) {
+        let numbers = first..(first + AT_ONCE).min(trials);
+        let at = began + i64::try_from(first / AT_ONCE)? * 40_000;
+        let started = |number| Event::Started {
+            trial: TrialNumber(number),
+            params: params(number),
+            why: "a made-up point".to_owned(),
+        };
+        store.append_all_at(study, at, &numbers.clone().map(started).collect::<Vec<_>>()).await?;
+        for number in numbers.clone() {
+            let slot = (number % AT_ONCE).to_string();
+            store.record_assignment(study, TrialNumber(number), Attempt::FIRST, &slot, "GPU", 1).await?;
+        }
+        let mut events = Vec::new();
+        for number in numbers {
+            events.extend((1..=30).map(|step| reported(number, step, 1)));
+            let Some(Event::Reported { value: Some(value), .. }) = events.last() else { continue };
+            let (trial, attempt, value) = (TrialNumber(number), Attempt::FIRST, *value);
+            events.push(match number % 20 {
+                0 => Event::Pruned { trial, attempt },
+                _ => Event::Completed { trial, attempt, value },
+            });
+        }
+        store.append_all_at(study, at + 36_000, &events).await?;
+    }
+    Ok(())
+}
+
+/// 64 trials of every kind, two of which are running.
+async fn few(store: &Store, study: StudyId) -> Result<(), Box<dyn std::error::Error>> {
+    let began = jiff::Timestamp::now().as_millisecond() - 2 * 3_600_000;
+    let opened = Event::Opened { pid: std::process::id(), host: "demo".to_owned(), version: "0.1.0".to_owned() };
+    store.append_all_at(study, began, &[opened]).await?;
+    for number in 0..64 {
+        tell(store, study, number, began + i64::try_from(number)? * 100_000).await?;
+    }
+    Ok(())
 }
 
 /// A number in [0, 1) that looks random and is the same each time.

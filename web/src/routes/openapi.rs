@@ -1,0 +1,215 @@
+//! The description of the JSON API, as OpenAPI: a table of what can be asked, checked by utoipa's types.
+
+use std::sync::LazyLock;
+
+use axum::Json;
+use serde_json::{Value, json};
+use utoipa::openapi::OpenApi;
+
+use crate::figure;
+
+/// What an answer holds; the schemas below have these names.
+type Schema = &'static str;
+
+struct Operation {
+    path: &'static str,
+    post: bool,
+    summary: &'static str,
+    query: &'static [&'static str],
+    body: Option<Schema>,
+    answer: Schema,
+    /// Answers other than 200, 400 and 404.
+    others: &'static [(&'static str, &'static str)],
+}
+
+const fn get(path: &'static str, summary: &'static str, query: &'static [&'static str], answer: Schema) -> Operation {
+    Operation { path, post: false, summary, query, body: None, answer, others: &[] }
+}
+
+const BOARD: &[&str] = &["state", "filter", "sort", "desc", "offset", "limit"];
+const OPERATIONS: [Operation; 13] = [
+    get("/studies", "All studies, the latest first.", &[], "Studies"),
+    get("/studies/{name}", "A study at a glance.", &[], "Study"),
+    get("/studies/{name}/trials", "A page of trials, as on the board.", BOARD, "Board"),
+    get("/studies/{name}/trials.json", "All trials that match.", BOARD, "Trials"),
+    get("/studies/{name}/trials.csv", "All trials that match.", BOARD, "text/csv"),
+    get("/studies/{name}/trials/{number}", "All that is known of a trial.", &[], "TrialDetail"),
+    get("/studies/{name}/events", "What happened after a place of the log.", &["after"], "Events"),
+    get("/studies/{name}/figures", "The names of all figures.", &[], "Figures"),
+    Operation {
+        others: &[("202", "It is being computed: ask again after a second.")],
+        ..get("/studies/{name}/figures/{figure}", "What a figure shows.", &[], "Figure")
+    },
+    get("/studies/{name}/compare", "The curves of up to ten trials.", &["trials"], "Figure"),
+    Operation {
+        post: true,
+        body: Some("Annotation"),
+        others: WRITES,
+        ..get("/studies/{name}/trials/{number}/annotations", "Writes a note, tags or marks.", &[], "Trial")
+    },
+    Operation {
+        post: true,
+        body: Some("Order"),
+        others: WRITES,
+        ..get("/studies/{name}/orders", "Asks something of the process that runs the study.", &[], "Logged")
+    },
+    get("/openapi.json", "This description.", &[], "OpenApi"),
+];
+const WRITES: &[(&str, &str)] = &[
+    ("403", "Nothing can be written here, or the request comes from another site."),
+    ("409", "The study is not run by this process, or stands otherwise."),
+    ("413", "The body is too large."),
+];
+
+/// Name, type and meaning of what stands behind `?`.
+const QUERY: [(&str, &str, &str); 8] = [
+    ("state", "string", "Only these states, with commas between."),
+    ("filter", "string", "As typed on the board: `lr < 0.1 and optimizer = sgd`."),
+    ("sort", "string", "rank, number, state, value, steps, time, or a parameter."),
+    ("desc", "string", "1: the greatest first."),
+    ("offset", "integer", "Without so many at the beginning."),
+    ("limit", "integer", "No more than so many, at most 1000."),
+    ("after", "integer", "Place in the log."),
+    ("trials", "string", "Numbers with commas between."),
+];
+
+static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| {
+    serde_json::from_value(document()).expect("the tables above make a description, as a test of them sees")
+});
+
+/// The description of this API.
+pub(super) async fn openapi() -> Json<&'static OpenApi> {
+    Json(&DOCUMENT)
+}
+
+fn document() -> Value {
+    let mut paths = serde_json::Map::new();
+    for operation in &OPERATIONS {
+        let method = if operation.post { "post" } else { "get" };
+        paths.insert(format!("/api/v1{}", operation.path), json!({ method: described(operation) }));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "nightsweep",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Studies of one machine. Times are milliseconds since 1970, durations milliseconds.",
+        },
+        "paths": paths,
+        "components": { "schemas": schemas() },
+    })
+}
+
+fn described(operation: &Operation) -> Value {
+    let mut parameters: Vec<Value> = Vec::new();
+    for part in operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+        let kind = if part == "number" {
+            json!({ "type": "integer", "minimum": 0 })
+        } else {
+            json!({ "type": "string", "minLength": 1 })
+        };
+        parameters.push(json!({ "name": part, "in": "path", "required": true, "schema": kind }));
+    }
+    for (name, kind, meaning) in QUERY.iter().filter(|row| operation.query.contains(&row.0)) {
+        let schema = match *kind {
+            "integer" => json!({ "type": "integer", "minimum": 0 }),
+            kind => json!({ "type": kind }),
+        };
+        parameters.push(json!({ "name": name, "in": "query", "description": meaning, "schema": schema }));
+    }
+    let content = match operation.answer {
+        "text/csv" => json!({ "text/csv": { "schema": { "type": "string" } } }),
+        name => json!({ "application/json": { "schema": { "$ref": format!("#/components/schemas/{name}") } } }),
+    };
+    let refused = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } });
+    let mut responses = json!({ "200": { "description": "As asked.", "content": content } });
+    let usual = [("400", "The request cannot be understood."), ("404", "There is no such thing.")];
+    for (status, meaning) in usual.iter().chain(operation.others) {
+        let content = if *status == "202" { json!({ "application/json": {} }) } else { refused.clone() };
+        responses[*status] = json!({ "description": meaning, "content": content });
+    }
+    let mut described = json!({ "summary": operation.summary, "parameters": parameters, "responses": responses });
+    if let Some(body) = operation.body {
+        let schema = json!({ "$ref": format!("#/components/schemas/{body}") });
+        described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+    }
+    described
+}
+
+fn schemas() -> Value {
+    let own = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    let list = |of: Value| json!({ "type": "array", "items": of });
+    let object = |members: Value| {
+        let required: Vec<String> = members.as_object().into_iter().flat_map(|it| it.keys().cloned()).collect();
+        json!({ "type": "object", "required": required, "properties": members })
+    };
+    let (text, whole) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    let any = json!({});
+    let maybe = |kind: &str| json!({ "type": [kind, "null"] });
+    let states = crate::format::STATES.map(|row| row.1);
+    let trial = object(json!({
+        "number": whole, "state": { "type": "string", "enum": states }, "rank": maybe("integer"), "value": maybe("number"),
+        "last_value": maybe("number"), "best_value": maybe("number"), "best_step": maybe("integer"), "steps": whole,
+        "attempt": whole, "params": { "type": "object" }, "why": text, "started_at_ms": whole,
+        "finished_at_ms": maybe("integer"), "active_ms": whole, "running_since_ms": maybe("integer"),
+        "pause": maybe("string"), "cause": maybe("string"), "message": maybe("string"), "slot": maybe("string"),
+        "device": maybe("string"), "pid": maybe("integer"), "note": text, "tags": list(text.clone()),
+        "pinned": { "type": "boolean" }, "starred": { "type": "boolean" },
+    }));
+    let figures: Vec<&str> = figure::names().map(|(name, _)| name).collect();
+    let by = json!({ "type": "string", "maxLength": 60, "description": "Who, as they call themselves." });
+    json!({
+        "Error": object(json!({ "error": text })),
+        "Trial": trial,
+        "Trials": list(own("Trial")),
+        "Board": object(json!({ "trials": list(own("Trial")), "matching": whole })),
+        "Studies": object(json!({ "studies": list(object(json!({
+            "name": text, "metric": text, "direction": text, "space": any, "created_at_ms": whole, "counts": any,
+            "best_value": maybe("number"),
+        }))) })),
+        "Study": object(json!({ "study": any, "summary": { "type": "object" } })),
+        "TrialDetail": object(json!({
+            "trial": own("Trial"), "recipe": maybe("string"), "reports": list(any.clone()), "events": list(any.clone()),
+            "assignments": list(any.clone()), "log": list(any.clone()),
+        })),
+        "Events": object(json!({ "events": list(any.clone()), "last": whole })),
+        "Figures": object(json!({ "figures": list(object(json!({
+            "name": { "type": "string", "enum": figures }, "title": text,
+        }))) })),
+        "Figure": object(json!({ "name": text, "title": text, "about": text })),
+        "Annotation": {
+            "type": "object", "additionalProperties": false,
+            "properties": {
+                "by": by, "note": { "type": "string", "maxLength": 20000 },
+                "tags": { "type": "array", "maxItems": 20, "items": { "type": "string", "minLength": 1, "maxLength": 50 } },
+                "pinned": { "type": "boolean" }, "starred": { "type": "boolean" },
+            },
+        },
+        "Order": {
+            "type": "object", "required": ["order"],
+            "properties": {
+                "by": by, "order": { "type": "string", "enum": ["stop", "pause", "resume", "retry", "enqueue", "hold", "release", "extend"] },
+                "trial": { "type": "integer", "minimum": 0 }, "trials": { "type": "integer", "minimum": 0 },
+                "params": { "type": "object", "additionalProperties": { "type": ["number", "string", "boolean"] } },
+            },
+        },
+        "Logged": object(json!({ "logged": { "type": "boolean" } })),
+        "OpenApi": object(json!({ "openapi": text, "paths": any })),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_described_and_every_schema_is_there() {
+        let document = serde_json::to_value(&*DOCUMENT).unwrap();
+        assert_eq!(document["paths"].as_object().unwrap().len(), OPERATIONS.len());
+        let text = document.to_string();
+        for reference in text.split("#/components/schemas/").skip(1) {
+            let name = reference.split('"').next().unwrap();
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+}
