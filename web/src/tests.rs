@@ -594,3 +594,53 @@ async fn pages_below_a_path_keep_to_it() {
     assert_eq!(fixture.get(&format!("/sweeps{}", crate::assets::asset("style.css"))).await.0, StatusCode::OK);
     assert_eq!(fixture.get(ADDRESS).await.0, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_thousand_event_streams_are_survived() {
+    let fixture = Fixture::new().await;
+    let router = router(fixture.store.clone(), fixture.settings.clone());
+    let ask =
+        async |address: String| router.clone().oneshot(request(&address).body(Body::empty()).unwrap()).await.unwrap();
+    let mut open = Vec::new();
+    for _ in 0..1000 {
+        open.push(ask(format!("{ADDRESS}/live")).await);
+    }
+    let served = open.iter().filter(|response| response.status() == StatusCode::OK).count();
+    assert_eq!(served, 128);
+    assert!(open[128..].iter().all(|response| response.status() == StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(ask(ADDRESS.to_owned()).await.status(), StatusCode::OK);
+    drop(open);
+    assert_eq!(ask(format!("{ADDRESS}/live")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_report_is_a_page_and_one_file_that_needs_nothing_else() {
+    let mut fixture = Fixture::new().await;
+    assert_eq!(fixture.get(&format!("{ADDRESS}/report")).await.0, StatusCode::NOT_FOUND);
+    let markdown = "# Won <script>alert(1)</script>\n\n| a | b |\n| - | - |\n| 1 | 2 |\n".to_owned();
+    let text = crate::ReportText { markdown, recipe: Some("epochs = 2 # <recipe>".to_owned()) };
+    fixture.settings = WebSettings::default().with_reports(std::sync::Arc::new(move |_| {
+        let text = text.clone();
+        Box::pin(async move { Some(text) })
+    }));
+    for (address, ends) in [("report", "</html>"), ("report.html", "</html>")] {
+        let (status, page) = fixture.get(&format!("{ADDRESS}/{address}")).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(page.ends_with(ends) && page.contains("<td>1</td>") && page.contains("epochs = 2 # &lt;recipe&gt;"));
+        assert!(page.contains("</svg>") && !page.contains("alert(1)</script>"), "{address}");
+        assert_eq!(page.contains("<style>"), address == "report.html");
+        assert!(!page.contains("src=\""), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_describes_itself() {
+    let fixture = Fixture::new().await;
+    let document = fixture.json("/api/v1/openapi.json").await;
+    assert_eq!(document["openapi"], "3.1.0");
+    let trial = format!("/api/v1{ADDRESS}/trials/0");
+    let described = &document["components"]["schemas"]["Trial"]["properties"];
+    for name in fixture.json(&trial).await["trial"].as_object().unwrap().keys() {
+        assert!(described[name].is_object(), "{name}");
+    }
+}
