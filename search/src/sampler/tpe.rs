@@ -68,7 +68,8 @@ impl Sampler for Tpe {
         Some(match best {
             Some((gain, point)) => {
                 // Half of the asks: climbing to the top of the ratio learns less than a draw near it, where little is known.
-                let refines = !view.trial.0.is_multiple_of(2);
+                // All of them where there are more axes than good points: then no draw is good along all.
+                let refines = !view.trial.0.is_multiple_of(2) || view.history.mean_active() > MOST_GOOD as f64;
                 let refined = refines.then(|| good.refine(&bad, point.clone(), REFINEMENTS, rng));
                 let point = refined.filter(|refined| !view.history.was_tried(refined)).unwrap_or(point);
                 Choice { point, why: format!("tpe: {good_count} good of {results}, log ratio {gain:.2}") }
