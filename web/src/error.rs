@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use nightsweep_store::{AppendError, FilterError, QueryError};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::figure::DrawError;
@@ -34,6 +37,8 @@ pub(crate) enum Error {
     NotLed,
     #[error("{why}")]
     Refused { why: String },
+    #[error("what stands behind `?` cannot be read: {why}")]
+    BadPairs { why: String },
     #[error("the request's body cannot be read: {why}")]
     BadBody { why: String },
     #[error("a {what} has 1 to {most} letters or words")]
@@ -71,9 +76,11 @@ impl Error {
             | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::ForeignOrigin | Self::ReadOnly => StatusCode::FORBIDDEN,
             Self::NotLed | Self::Refused { .. } => StatusCode::CONFLICT,
-            Self::BadQuery { .. } | Self::Filter(_) | Self::BadBody { .. } | Self::TooLong { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadQuery { .. }
+            | Self::Filter(_)
+            | Self::BadPairs { .. }
+            | Self::BadBody { .. }
+            | Self::TooLong { .. } => StatusCode::BAD_REQUEST,
             Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Append(_) | Self::Figures(_) | Self::Draw(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -112,5 +119,19 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.0.log();
         (self.0.status(), Json(serde_json::json!({ "error": self.0.to_string() }))).into_response()
+    }
+}
+
+/// What stands behind `?`; what is wrong with it is told as JSON, unlike axum's own.
+pub(crate) struct Pairs<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Pairs<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(pairs)) => Ok(Self(pairs)),
+            Err(error) => Err(Error::BadPairs { why: error.body_text() }.into()),
+        }
     }
 }

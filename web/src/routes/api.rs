@@ -1,14 +1,14 @@
 //! The JSON API. Times are milliseconds since 1970, durations milliseconds.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use nightsweep_store::{
     Assignment, Board, Entry, LogLine, Report, Seq, StateCounts, Store, StudyRow, Summary, TrialRow,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{study_named, trial_of};
-use crate::error::ApiError;
+use crate::error::{ApiError, Pairs};
 use crate::query::BoardView;
 
 /// Events in one answer; a client asks again after the last.
@@ -60,7 +60,7 @@ pub(super) async fn show_study(
 pub(super) async fn list_trials(
     State(store): State<Store>,
     Path(name): Path<String>,
-    Query(pairs): Query<Vec<(String, String)>>,
+    Pairs(pairs): Pairs<Vec<(String, String)>>,
 ) -> Result<Json<Board>, ApiError> {
     let study = study_named(&store, name).await?;
     let query = BoardView::parse(&pairs)?.query()?;
@@ -110,7 +110,7 @@ pub(crate) struct EventList {
 pub(super) async fn list_events(
     State(store): State<Store>,
     Path(name): Path<String>,
-    Query(After { after }): Query<After>,
+    Pairs(After { after }): Pairs<After>,
 ) -> Result<Json<EventList>, ApiError> {
     let study = study_named(&store, name).await?;
     let events = store.events_up_to(study.id, after, EVENTS).await?;

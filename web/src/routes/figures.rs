@@ -10,7 +10,7 @@ use nightsweep_store::Store;
 use serde::{Deserialize, Serialize};
 
 use super::{study_named, trial_of};
-use crate::error::{ApiError, Error};
+use crate::error::{ApiError, Error, Pairs};
 use crate::figure::cache::{Cache, Found};
 use crate::figure::{self, DrawError, Format, Theme};
 use crate::view;
@@ -56,7 +56,7 @@ pub(super) async fn show(
 pub(super) async fn compare(
     State(store): State<Store>,
     Path(name): Path<String>,
-    Query(chosen): Query<Chosen>,
+    Pairs(chosen): Pairs<Chosen>,
 ) -> Result<Json<figure::Figure>, ApiError> {
     let study = study_named(&store, name).await?;
     let mut trials = Vec::new();

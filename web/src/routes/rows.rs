@@ -1,17 +1,17 @@
 //! The trials that a board shows, all of them, as files.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use nightsweep_store::{Board, BoardQuery, Store, StudyRow, TrialRow};
 
 use super::study_named;
-use crate::error::{ApiError, Error};
+use crate::error::{ApiError, Error, Pairs};
 use crate::format;
 use crate::query::BoardView;
 
-type Pairs = Query<Vec<(String, String)>>;
+type Asked = Pairs<Vec<(String, String)>>;
 
 async fn rows(store: &Store, name: String, pairs: &[(String, String)]) -> Result<(StudyRow, Board), Error> {
     let study = study_named(store, name).await?;
@@ -24,7 +24,7 @@ async fn rows(store: &Store, name: String, pairs: &[(String, String)]) -> Result
 pub(super) async fn json(
     State(store): State<Store>,
     Path(name): Path<String>,
-    Query(pairs): Pairs,
+    Pairs(pairs): Asked,
 ) -> Result<Response, ApiError> {
     let (_, board) = rows(&store, name, &pairs).await?;
     Ok(([(CONTENT_DISPOSITION, "attachment; filename=\"trials.json\"")], Json(board.trials)).into_response())
@@ -34,7 +34,7 @@ pub(super) async fn json(
 pub(super) async fn csv(
     State(store): State<Store>,
     Path(name): Path<String>,
-    Query(pairs): Pairs,
+    Pairs(pairs): Asked,
 ) -> Result<Response, ApiError> {
     let (study, board) = rows(&store, name, &pairs).await?;
     let head =
