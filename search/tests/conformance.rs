@@ -160,6 +160,43 @@ fn every_sampler_repeats_under_its_seed_and_under_replay() {
 }
 
 #[test]
+fn every_sampler_repeats_under_replay_with_workers_side_by_side_and_reports_that_are_no_number() {
+    for sampler in samplers(&mixed()) {
+        let new = || Study::new(config(mixed(), sampler, 3)).unwrap();
+        let (mut study, mut log, mut open) = (new(), Vec::new(), Vec::new());
+        let attempt = Attempt::FIRST;
+        for turn in 0..60 {
+            let Suggestion::Start { trial, params, why } = study.ask() else { panic!("{sampler} has no more points") };
+            let value = sum_of_squares(trial, &params).unwrap();
+            open.push((trial, value));
+            let mut events = vec![Event::Started { trial, params, why }];
+            if open.len() == 4 {
+                // The one that began first is not always the first to end.
+                let (trial, value) = open.remove(turn % 4);
+                let reported = (turn % 5 != 0).then_some(value);
+                events.push(Event::Reported { trial, attempt, step: 1, value: reported, metrics: BTreeMap::new() });
+                events.push(match reported {
+                    Some(value) => Event::Completed { trial, attempt, value },
+                    None => Event::Failed { trial, attempt, cause: FailureCause::Diverged, message: String::new() },
+                });
+            }
+            for event in events {
+                study.tell(&event).unwrap();
+                log.push(event);
+            }
+        }
+        let mut replayed = new();
+        for event in log {
+            if let Event::Started { trial, params, why } = &event {
+                let (trial, params, why) = (*trial, params.clone(), why.clone());
+                assert_eq!(replayed.ask(), Suggestion::Start { trial, params, why }, "{sampler}");
+            }
+            replayed.tell(&event).unwrap();
+        }
+    }
+}
+
+#[test]
 fn every_sampler_that_learns_beats_random_on_a_bowl() {
     let best = |sampler, seed, trials| {
         let mut study = Study::new(config(bowl(4), sampler, seed)).unwrap();
