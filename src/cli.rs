@@ -49,6 +49,8 @@ pub enum Command {
     Train(Train),
     /// Draw what a recipe's augmentation does to training images.
     AugmentPreview(AugmentPreview),
+    /// Score weights on a split of a recipe's data, for example weights that were trained elsewhere.
+    Evaluate(Evaluate),
     /// Check this machine: GPUs, driver, disk, store; say what would fail.
     Doctor,
     /// Ask the search again for every suggestion of a study, and compare.
@@ -262,6 +264,34 @@ pub struct AugmentPreview {
     /// Images to show.
     #[arg(short = 'n', long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub images: u16,
+}
+
+/// Arguments of `evaluate`.
+#[derive(Debug, clap::Args)]
+pub struct Evaluate {
+    /// A recipe file: its model, its data and how they are prepared count.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub recipe: PathBuf,
+    /// A file of safetensors, or PyTorch's .pth or .pt. Else the recipe's `pretrained.path`.
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    pub weights: Option<PathBuf>,
+    /// Which images.
+    #[arg(long, value_enum, default_value_t = SplitName::Test)]
+    pub split: SplitName,
+    /// Where to compute, as cuda:0 or cpu:4. Else the first GPU, or all CPU cores.
+    #[arg(long)]
+    pub device: Option<DeviceName>,
+}
+
+/// The splits of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SplitName {
+    /// What recipes are trained on.
+    Train,
+    /// What recipes are judged by.
+    Val,
+    /// What no search looks at.
+    Test,
 }
 
 /// Arguments of `train`.

@@ -4,6 +4,7 @@ mod ask_tell;
 mod augment_preview;
 mod confirm;
 mod doctor;
+mod evaluate;
 mod export;
 mod import;
 mod init;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Import(arguments) => block_on(import::import(runs, arguments))?,
         Command::Train(arguments) => train::train(arguments)?,
         Command::AugmentPreview(arguments) => augment_preview::augment_preview(arguments)?,
+        Command::Evaluate(arguments) => evaluate::evaluate(arguments)?,
         Command::Doctor => doctor::doctor(runs)?,
         Command::Replay(arguments) => block_on(replay::replay(runs, arguments))?,
         Command::AskTell => ask_tell::ask_tell()?,

@@ -121,7 +121,10 @@ fn write(runs: &Path, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Pa
     let (epoch, value) = checkpoint.place.best.ok_or_else(|| {
         advise(format!("trial {} has not finished an epoch", trial.number), "wait for its first report")
     })?;
-    let recipe = bind::bind(&plan.recipe, &trial.params).into_diagnostic()?;
+    let mut recipe = bind::bind(&plan.recipe, &trial.params).into_diagnostic()?;
+    if !recipe.pretrained.path.is_empty() {
+        recipe.pretrained.path = plan.folder.join(&recipe.pretrained.path).display().to_string();
+    }
     let seed = checkpoint.place.seed;
     let mut data = plan.data.clone();
     if plan.folder.join(&data.path).exists() {

@@ -31,9 +31,11 @@ pub fn train(arguments: &Train) -> Result<Ending> {
     let flag = interrupted.clone();
     super::on_interrupt(move || flag.store(true, Ordering::Relaxed))?;
     let mut printer = Printer { metric: file.metric, epochs: file.recipe.epochs, interrupted };
+    let base = RecipeFile::folder(&arguments.recipe);
     let job = Job {
         recipe: &file.recipe,
         data: &data,
+        base: &base,
         seed: file.seed,
         metric: file.metric,
         device: &device,
@@ -69,7 +71,7 @@ fn compare(value: f64, expected: &Expected) {
 }
 
 /// Where it was trained before, if that is a CPU or a GPU that is here; else the first GPU, else the CPU.
-fn choose_device(expected: Option<&Expected>) -> DeviceName {
+pub fn choose_device(expected: Option<&Expected>) -> DeviceName {
     let gpus = device::count_cuda();
     match expected.and_then(|expected| expected.device.parse().ok()) {
         Some(DeviceName::Cuda { index }) if index >= gpus => DeviceName::Cpu { threads: 0 },
@@ -100,6 +102,10 @@ impl Observer for Printer {
             figure("images_per_second"),
         );
         Next::Train
+    }
+
+    fn notes(&mut self, text: &str) {
+        println!("note: {text}");
     }
 
     fn is_interrupted(&mut self) -> bool {

@@ -56,3 +56,24 @@ fn commands_without_a_store_say_how_to_make_one() {
         check("", words, 1, &["there is no store", "nightsweep run"]);
     }
 }
+
+#[test]
+fn weights_that_are_none_or_others_are_told_apart() {
+    let place = Workplace::new("");
+    let recipe =
+        "seed = { study = 1, trial = 0 }\n[data]\npath = 'fashion-mnist-mini'\n[recipe]\nmodel = { kind = 'mlp' }";
+    std::fs::write(place.path("recipe.toml"), recipe).unwrap();
+    let errors = |words: &[&str]| {
+        let output = place.run(&[&["evaluate", "recipe.toml", "--device", "cpu:1"], words].concat());
+        assert!(!output.status.success());
+        // As one line, however wide the terminal is.
+        String::from_utf8_lossy(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let printed = errors(&[]);
+    assert!(printed.contains("no weights are named") && printed.contains("--weights FILE"), "{printed}");
+    let printed = errors(&["--weights", "none.pth"]);
+    assert!(printed.contains("could not read the weights `none.pth`"), "{printed}");
+    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/trainer/tests/golden/weights/legacy.pth");
+    let printed = errors(&["--weights", weights]);
+    assert!(printed.contains("`hidden.0.weight` has shape [2, 3] instead of [256, 784]"), "{printed}");
+}

@@ -65,6 +65,7 @@ impl Scaling {
         let channels = train.channels;
         let moments = match normalize {
             Normalize::Unit => vec![(0.0, 1.0); channels],
+            Normalize::Centered => vec![(127.0 / 255.0, 128.0 / 255.0); channels],
             Normalize::Imagenet => imagenet_moments(channels),
             Normalize::Data => (0..channels).map(|channel| moments(train, channel)).collect(),
         };

@@ -47,6 +47,9 @@ pub struct Place {
     pub recipe: Recipe,
     /// Hash of the data it trains on.
     pub data: String,
+    /// Hash of the file of weights that it started from, if any.
+    #[serde(default)]
+    pub pretrained: Option<String>,
     /// Whole epochs done.
     pub epoch: u64,
     /// Steps done of the next epoch.
@@ -77,6 +80,7 @@ impl Place {
             seed,
             recipe,
             data,
+            pretrained: None,
             epoch: 0,
             step: 0,
             updates: 0,
@@ -121,6 +125,12 @@ pub struct SaveError {
 #[derive(Debug, thiserror::Error)]
 #[error("the weights cannot be written as safetensors: {0}")]
 pub struct WeightsFileError(String);
+
+impl WeightsFileError {
+    pub(crate) fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
 
 /// Why a checkpoint could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 mod evaluate;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,14 +19,17 @@ use crate::memory;
 use crate::metric::{Evaluation, Metric};
 use crate::model::{InputShape, Model};
 use crate::optimizer::Optimizer;
-use crate::recipe::Recipe;
+use crate::recipe::{NormKind, Recipe};
 use crate::report::EpochReport;
 use crate::schedule::Progress;
 use crate::seed::{Purpose, TrialSeed};
-use crate::weights::{self, MismatchError, NamedTensors};
+use crate::weights::{self, Head, MismatchError, NamedTensors, WeightsError, WeightsFile};
 
 use evaluate::evaluate;
-pub use evaluate::{EvaluationFile, evaluate_weights};
+pub use evaluate::{EvaluationFile, evaluate_weights, read_weights};
+
+/// Images a batch below which batch norm is poor (Wu 2018, arXiv 1803.08494, figure 1).
+const SMALL_BATCH: usize = 8;
 
 /// What is to be trained, and where it is kept.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Job<'a> {
     pub recipe: &'a Recipe,
     /// What to train on.
     pub data: &'a Dataset,
+    /// Where relative paths of the recipe start.
+    pub base: &'a Path,
     /// Where all randomness comes from.
     pub seed: TrialSeed,
     /// What the trial is judged by.
@@ -56,6 +61,9 @@ pub trait Observer {
     fn is_interrupted(&mut self) -> bool {
         false
     }
+
+    /// Told what is out of the ordinary, in a sentence.
+    fn notes(&mut self, _text: &str) {}
 
     /// Told after each batch of an evaluation, which has no steps: it goes on.
     fn evaluates(&mut self) {}
@@ -124,6 +132,9 @@ pub enum FitError {
     /// The checkpoint's tensors are not those of the recipe's model.
     #[error(transparent)]
     Mismatch(#[from] MismatchError),
+    /// The model does not get the weights to start from.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
 }
 
 /// Trains until the recipe's end or the observer's word.
@@ -135,7 +146,10 @@ pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> 
         }
     }
     memory::reset_peak();
-    let mut training = Training::start_or_resume(job)?;
+    if job.recipe.model.norm() == Some(NormKind::Batch) && job.recipe.batch_size < SMALL_BATCH {
+        observer.notes("batch norm is poor below 8 images a batch; `model.norm` has others");
+    }
+    let mut training = Training::start_or_resume(job, observer)?;
     // An epoch whose report was lost on its way is told again, not trained again.
     let unheard: Vec<EpochReport> =
         training.place.history.iter().filter(|report| report.epoch > job.reported).cloned().collect();
@@ -181,7 +195,7 @@ struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    fn start_or_resume(job: &'a Job<'a>) -> Result<Self, FitError> {
+    fn start_or_resume(job: &'a Job<'a>, observer: &mut dyn Observer) -> Result<Self, FitError> {
         let device = job.device.clone().autodiff();
         let [train, validation] =
             [&job.data.train, &job.data.validation].map(|images| job.recipe.preprocess.apply(images));
@@ -198,12 +212,14 @@ impl<'a> Training<'a> {
             validation,
             device,
         };
+        training.take_pretrained(observer)?;
         let Some(folder) = &job.checkpoints else { return Ok(training) };
         let Some(checkpoint) = folder.load()? else { return Ok(training) };
         let same = [
             ("recipe", checkpoint.place.recipe == training.place.recipe),
             ("seed", checkpoint.place.seed == training.place.seed),
             ("data set", checkpoint.place.data == training.place.data),
+            ("file of pre-trained weights", checkpoint.place.pretrained == training.place.pretrained),
         ];
         if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
             return Err(FitError::Foreign { path: folder.last(), what });
@@ -213,6 +229,21 @@ impl<'a> Training<'a> {
         training.optimizer.restore(checkpoint.optimizer, checkpoint.place.updates, job.device);
         training.place = checkpoint.place;
         Ok(training)
+    }
+
+    fn take_pretrained(&mut self, observer: &mut dyn Observer) -> Result<(), FitError> {
+        let path = &self.job.recipe.pretrained.path;
+        if path.is_empty() {
+            return Ok(());
+        }
+        let file = WeightsFile::read(&self.job.base.join(path))?;
+        self.place.pretrained = Some(file.hash.clone());
+        let (model, keeps_head) = file.put_into(self.model.clone(), Head::MayDiffer)?;
+        self.model = model;
+        if keeps_head {
+            observer.notes(&format!("the last layer starts afresh: that of `{path}` has other classes"));
+        }
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
@@ -226,6 +257,10 @@ impl<'a> Training<'a> {
     fn train_epoch(&mut self, observer: &mut dyn Observer) -> Result<bool, FitError> {
         let Job { recipe, seed, .. } = *self.job;
         let epoch = self.place.epoch;
+        let freeze_epochs = recipe.pretrained.freeze_epochs;
+        if freeze_epochs > 0 {
+            self.model = self.model.clone().freeze_backbone(epoch < freeze_epochs);
+        }
         let steps = steps_per_epoch(self.train.labels.len(), recipe.batch_size);
         let begin = Instant::now();
         let earlier = self.place.seconds;
@@ -382,4 +417,4 @@ fn targets(batch: &Batch, shape: InputShape, device: &Device) -> Targets {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -28,3 +28,4 @@ pub use metric::{Evaluation, Metric};
 pub use recipe::Recipe;
 pub use report::EpochReport;
 pub use seed::TrialSeed;
+pub use weights::WeightsError;

@@ -1,23 +1,40 @@
 //! The networks: from a batch of images to one score per class.
 
+mod coatnet;
+mod conv;
 mod convnet;
+mod drop_path;
+mod efficientnet;
 mod fused;
 mod init;
 mod mlp;
+mod norm;
 mod resnet;
+mod vit;
+mod wrn;
 
-use burn::module::Module;
+use burn::module::{Flag, Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::tensor::{Device, Tensor};
 
 use crate::recipe::ModelSpec;
 use crate::seed::TrialSeed;
+use crate::weights::is_head;
 
+pub use coatnet::Coatnet;
+pub use conv::Conv;
 pub use convnet::Convnet;
+pub use efficientnet::Efficientnet;
+pub(crate) use efficientnet::stage_of as efficientnet_stage;
 pub use mlp::Mlp;
+pub use norm::Norm;
 pub use resnet::Resnet;
+pub use vit::Vit;
+pub use wrn::Wrn;
+
+use init::Scheme;
+use vit::Layout;
 
 /// A network of any kind.
-#[expect(clippy::large_enum_variant, reason = "a trial has one model, and moves it about by the step")]
 #[derive(Module, Debug)]
 pub enum Model {
     /// Fully connected layers.
@@ -26,6 +43,14 @@ pub enum Model {
     Convnet(Convnet),
     /// A residual network.
     Resnet(Resnet),
+    /// A wide residual network.
+    Wrn(Wrn),
+    /// An EfficientNet.
+    Efficientnet(Efficientnet),
+    /// A vision transformer, its patches from one linear map or from convolutions.
+    Vit(Vit),
+    /// Convolutions, then attention.
+    Coatnet(Coatnet),
 }
 
 /// What a network is built for.
@@ -44,14 +69,41 @@ pub struct InputShape {
 impl Model {
     /// Builds the network of a recipe with the first weights of a trial.
     pub fn new(spec: &ModelSpec, shape: InputShape, seed: TrialSeed, device: &Device) -> Self {
-        let model = match spec {
-            ModelSpec::Mlp(mlp) => Self::Mlp(Mlp::new(mlp, shape, device)),
-            ModelSpec::Convnet(convnet) => Self::Convnet(Convnet::new(convnet, shape, device)),
-            ModelSpec::Resnet8(_) => Self::Resnet(Resnet::cifar(1, shape, device)),
-            ModelSpec::Resnet20(_) => Self::Resnet(Resnet::cifar(3, shape, device)),
-            ModelSpec::Resnet18(resnet18) => Self::Resnet(Resnet::resnet18(resnet18.stem, shape, device)),
+        let cifar = |n, net| Self::Resnet(Resnet::cifar(n, net, shape, device));
+        let resnet = |blocks, expansion, net| Self::Resnet(Resnet::large(blocks, expansion, net, shape, device));
+        let efficientnet = |lite, net| Self::Efficientnet(Efficientnet::b0(lite, net, shape, device));
+        let vit = |layout| Self::Vit(Vit::new(layout, shape, device));
+        let (model, scheme) = match spec {
+            ModelSpec::Mlp(mlp) => (Self::Mlp(Mlp::new(mlp, shape, device)), Scheme::Resnet),
+            ModelSpec::Convnet(net) => (Self::Convnet(Convnet::new(net, shape, device)), Scheme::Resnet),
+            ModelSpec::Resnet8(net) => (cifar(1, net), Scheme::Resnet),
+            ModelSpec::Resnet20(net) => (cifar(3, net), Scheme::Resnet),
+            ModelSpec::Resnet32(net) => (cifar(5, net), Scheme::Resnet),
+            ModelSpec::Resnet44(net) => (cifar(7, net), Scheme::Resnet),
+            ModelSpec::Resnet56(net) => (cifar(9, net), Scheme::Resnet),
+            ModelSpec::Resnet18(net) => (resnet([2, 2, 2, 2], 1, net), Scheme::Resnet),
+            ModelSpec::Resnet34(net) => (resnet([3, 4, 6, 3], 1, net), Scheme::Resnet),
+            ModelSpec::Resnet50(net) => (resnet([3, 4, 6, 3], 4, net), Scheme::Resnet),
+            ModelSpec::Wrn(net) => (Self::Wrn(Wrn::new(net, shape, device)), Scheme::Resnet),
+            ModelSpec::EfficientnetLite0(net) => (efficientnet(true, net), Scheme::Efficientnet),
+            ModelSpec::EfficientnetB0(net) => (efficientnet(false, net), Scheme::Efficientnet),
+            ModelSpec::Vit(net) => (vit(net.into()), Scheme::Transformer),
+            ModelSpec::VitTiny(net) => (vit(Layout::sized(192, 3, net)), Scheme::Transformer),
+            ModelSpec::VitSmall(net) => (vit(Layout::sized(384, 6, net)), Scheme::Transformer),
+            ModelSpec::Hybrid(net) => (vit(net.into()), Scheme::Transformer),
+            ModelSpec::Coatnet(net) => (Self::Coatnet(Coatnet::new(net, shape, device)), Scheme::Transformer),
         };
-        init::initialize(model, seed)
+        init::initialize(model, scheme, seed)
+    }
+
+    /// With a backbone that does not learn, whose norms go by their running statistics; or with one that does again.
+    pub fn freeze_backbone(self, frozen: bool) -> Self {
+        if !frozen {
+            return self.unfreeze();
+        }
+        let mut backbone = Backbone { path: Vec::new(), ids: Vec::new() };
+        self.visit(&mut backbone);
+        self.freeze_group(ParamGroup::from_ids(backbone.ids))
     }
 
     /// Images `[batch, channels, height, width]` to scores `[batch, classes]`.
@@ -60,82 +112,45 @@ impl Model {
             Self::Mlp(mlp) => mlp.forward(images),
             Self::Convnet(convnet) => convnet.forward(images),
             Self::Resnet(resnet) => resnet.forward(images),
+            Self::Wrn(wrn) => wrn.forward(images),
+            Self::Efficientnet(net) => net.forward(images),
+            Self::Vit(vit) => vit.forward(images),
+            Self::Coatnet(net) => net.forward(images),
         }
+    }
+}
+
+/// Gathers what is not part of the last layer.
+struct Backbone {
+    path: Vec<String>,
+    ids: Vec<ParamId>,
+}
+
+impl Backbone {
+    fn push(&mut self, id: ParamId) {
+        if !is_head(&self.path.join(".")) {
+            self.ids.push(id);
+        }
+    }
+}
+
+impl ModuleVisitor for Backbone {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.push(param.id);
+    }
+
+    fn visit_flag(&mut self, flag: &Param<Flag>) {
+        self.push(flag.id);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use burn::tensor::Tolerance;
-
-    use crate::recipe::{self, Resnet8, Resnet18, Resnet20, Stem};
-
-    use super::*;
-
-    const CIFAR: InputShape = InputShape { channels: 3, height: 32, width: 32, classes: 10 };
-    const SEED: TrialSeed = TrialSeed { study: 1, trial: 0 };
-
-    /// Trainable parameters, without the running statistics of batch norms.
-    fn check(spec: ModelSpec, shape: InputShape, expected: usize) {
-        let device = Device::flex().autodiff();
-        let model = Model::new(&spec, shape, SEED, &device);
-        assert_eq!(crate::weights::count_trainable(&model), expected, "{spec:?}");
-        let images = Tensor::ones([2, shape.channels, shape.height, shape.width], &device);
-        assert_eq!(model.forward(images).dims(), [2, shape.classes], "{spec:?}");
-    }
-
-    #[test]
-    fn parameter_counts_are_those_of_the_papers() {
-        // ResNet-20: 0.27 M in He 2016, table 6. ResNet-18: torchvision's, with 1,000 and with 10 classes.
-        check(ModelSpec::Resnet8(Resnet8 {}), CIFAR, 75_290);
-        check(ModelSpec::Resnet20(Resnet20 {}), CIFAR, 269_722);
-        check(ModelSpec::Resnet18(Resnet18 { stem: Stem::Large }), CIFAR, 11_181_642);
-        let imagenet = InputShape { channels: 3, height: 64, width: 64, classes: 1000 };
-        check(ModelSpec::Resnet18(Resnet18 { stem: Stem::Large }), imagenet, 11_689_512);
-        check(ModelSpec::Mlp(recipe::Mlp::default()), CIFAR, 3072 * 256 + 256 + 256 * 256 + 256 + 2570);
-        check(ModelSpec::Mlp(recipe::Mlp { depth: 0, ..Default::default() }), CIFAR, 3072 * 10 + 10);
-        check(ModelSpec::Convnet(recipe::Convnet::default()), CIFAR, 432 + 32 + 4608 + 64 + 18432 + 128 + 650);
-    }
-
-    #[test]
-    fn odd_and_small_images_pass() {
-        for spec in [
-            ModelSpec::Convnet(Default::default()),
-            ModelSpec::Resnet8(Resnet8 {}),
-            ModelSpec::Resnet18(Default::default()),
-        ] {
-            for (height, width) in [(28, 28), (9, 13), (8, 8)] {
-                let shape = InputShape { channels: 1, height, width, classes: 3 };
-                let device = Device::flex().autodiff();
-                let images = Tensor::ones([2, 1, height, width], &device);
-                let scores = Model::new(&spec, shape, SEED, &device).forward(images);
-                assert_eq!(scores.dims(), [2, 3], "{spec:?} {height}x{width}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_same_seed_gives_the_same_weights_and_another_does_not() {
-        let device = Device::flex();
-        let scores = |seed| {
-            let model = Model::new(&ModelSpec::Resnet8(Resnet8 {}), CIFAR, seed, &device);
-            model.forward(Tensor::ones([1, 3, 32, 32], &device)).into_data()
-        };
-        assert_eq!(scores(SEED), scores(SEED));
-        assert_ne!(scores(SEED), scores(TrialSeed { trial: 1, ..SEED }));
-    }
-
-    #[test]
-    fn convolutions_start_with_the_deviation_of_he() {
-        let device = Device::flex();
-        let model = Model::new(&ModelSpec::Resnet18(Default::default()), CIFAR, SEED, &device);
-        let Model::Resnet(resnet) = model else { unreachable!("a resnet18 is a resnet") };
-        let weight = resnet.stages[3].blocks[1].conv2.weight.val();
-        let deviation = weight.clone().reshape([-1]).var(0).sqrt();
-        let expected = (2.0f32 / (512.0 * 9.0)).sqrt();
-        deviation.into_data().assert_approx_eq::<f32>(
-            &Tensor::<1>::from_floats([expected], &device).into_data(),
-            Tolerance::relative(0.01),
-        );
-    }
-}
+mod tests;

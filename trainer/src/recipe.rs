@@ -6,6 +6,7 @@ mod model;
 mod optimizer;
 mod policy;
 mod preprocess;
+mod pretrained;
 mod rule;
 mod schedule;
 
@@ -19,13 +20,17 @@ pub use loss::{
     BinaryCrossEntropy, ClassWeights, CrossEntropy, EffectiveNumber, Focal, Inverse, LossSpec, Sampling, SigmoidFocal,
     Unweighted,
 };
-pub use model::{Convnet, Mlp, ModelSpec, Resnet8, Resnet18, Resnet20, Stem};
+pub use model::{
+    CifarResnet, Coatnet, CoatnetSize, ConvStyle, Convnet, Efficientnet, Hybrid, Mlp, ModelSpec, NormKind, Resnet,
+    Stem, TokenPool, Vit, VitSized, Wrn,
+};
 pub use optimizer::{Adamw, OptimizerSpec, Sgd};
 pub use policy::{
     AugMix, AutoAugment, LearnedOn, NoPolicy, Op, Policy, PolicyFile, PolicyFileError, PolicyOp, PolicySpec,
     RandAugment, SubPolicy, TrivialAugment,
 };
 pub use preprocess::{AsItIs, Clahe, Denoise, Equalize, Gaussian, Median, Preprocess};
+pub use pretrained::Pretrained;
 pub use rule::RecipeError;
 pub use schedule::{Constant, Cosine, OneCycle, ScheduleSpec};
 
@@ -37,6 +42,8 @@ use rule::{Rule, at_least_one, not_negative, share};
 pub struct Recipe {
     /// The network.
     pub model: ModelSpec,
+    /// The weights that it starts from.
+    pub pretrained: Pretrained,
     /// Passes over the training split.
     pub epochs: u64,
     /// Images per optimizer step.
@@ -79,7 +86,8 @@ pub struct Recipe {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
-            model: ModelSpec::Resnet8(Resnet8 {}),
+            model: ModelSpec::Resnet8(CifarResnet::default()),
+            pretrained: Pretrained::default(),
             epochs: 10,
             batch_size: 128,
             optimizer: OptimizerSpec::Sgd(Sgd::default()),
@@ -110,6 +118,8 @@ pub enum Normalize {
     Data,
     /// The mean and deviation of ImageNet's channels, for pre-trained weights.
     Imagenet,
+    /// (byte - 127) / 128, from -1 to 1, for pre-trained weights of EfficientNet-Lite.
+    Centered,
     /// From 0 to 1.
     Unit,
 }

@@ -1,9 +1,17 @@
-//! A model's tensors by name: taken out for checkpoints and exports, put back on resume.
+//! A model's tensors by name: taken out for checkpoints and exports, put back on resume, read from others' files.
+
+mod file;
+mod torch;
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
+
+#[cfg(test)]
+pub(crate) use file::put_torch_into;
+pub use file::{WeightsError, WeightsFile};
+pub use torch::{Head, is_head, torch_file, torch_name};
 
 /// Tensors by their path in the model, in a fixed order.
 pub type NamedTensors = BTreeMap<String, TensorData>;
@@ -99,3 +107,6 @@ impl ModuleMapper for Restorer {
         param
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ pub enum Shape {
     Switch,
     /// One of these words.
     Words(Vec<&'static str>),
+    /// Any text.
+    Text,
 }
 
 /// The fields of a table or of an alternative.
@@ -69,6 +71,7 @@ impl Node {
             Some("number") => Shape::Number,
             Some("integer") => Shape::Integer,
             Some("boolean") => Shape::Switch,
+            Some("string") if schema.get("enum").is_none() => Shape::Text,
             _ => Shape::Words(words(schema.get("enum").and_then(Value::as_array).into_iter().flatten())),
         }
     }

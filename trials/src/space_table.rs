@@ -190,10 +190,18 @@ fn words_of(item: &Item, known: &[&str], at: &str, span: Option<Range<usize>>) -
     Ok(Distribution::Categorical { choices })
 }
 
+/// A list of any texts.
+fn texts_of(item: &Item, at: &str, span: Option<Range<usize>>) -> Result<Distribution, Mistake> {
+    let texts = item.as_array().and_then(|array| array.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+    let texts = texts.ok_or_else(|| Mistake::new(span, format!("`{at}` varies over a list of texts")))?;
+    Ok(Distribution::Categorical { choices: texts.into_iter().map(|text| ParamValue::Text(text.to_owned())).collect() })
+}
+
 /// A range `{ low, high, … }` or a list.
 fn distribution(item: &Item, shape: &Shape, at: &str, span: Option<Range<usize>>) -> Result<Distribution, Mistake> {
     match shape {
         Shape::Words(words) => return words_of(item, words, at, span),
+        Shape::Text => return texts_of(item, at, span),
         Shape::Switch => {
             let switches = item.as_array().map(|array| array.iter().map(Value::as_bool).collect::<Option<Vec<_>>>());
             let choices =

@@ -69,6 +69,7 @@ fn work(name: DeviceName) -> Result<(), Box<dyn Error>> {
             let job = Job {
                 recipe: &assignment.recipe,
                 data,
+                base: &assignment.data.base,
                 seed: assignment.seed,
                 metric: assignment.metric,
                 device: &device,
@@ -119,7 +120,7 @@ fn failed(cause: FailureCause, error: &dyn Error) -> Outcome {
 fn outcome_of_error(error: &FitError) -> Outcome {
     match error {
         FitError::Save(save) if save.is_disk_full() => Outcome::DiskFull { message: chain(error) },
-        FitError::Recipe(_) | FitError::Empty { .. } => failed(FailureCause::Invalid, error),
+        FitError::Recipe(_) | FitError::Empty { .. } | FitError::Weights(_) => failed(FailureCause::Invalid, error),
         _ => failed(FailureCause::Crashed, error),
     }
 }
@@ -232,6 +233,10 @@ impl Observer for Reporter<'_> {
             Verdict::Pause => Next::Pause,
             Verdict::Stop => Next::Stop,
         }
+    }
+
+    fn notes(&mut self, text: &str) {
+        self.log(Level::Warn, text.to_owned());
     }
 
     fn is_interrupted(&mut self) -> bool {

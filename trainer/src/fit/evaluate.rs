@@ -1,6 +1,7 @@
 //! How well weights do on images that they were not trained on.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -14,7 +15,7 @@ use crate::recipe::{Recipe, TestTime};
 use crate::report::EpochReport;
 use crate::seed::TrialSeed;
 use crate::test_time;
-use crate::weights::{self, NamedTensors};
+use crate::weights::{self, Head, NamedTensors, WeightsFile};
 
 use super::{FitError, images_of, input_shape, labels};
 
@@ -46,6 +47,14 @@ impl EvaluationFile {
             confusion: evaluation.confusion,
         }
     }
+}
+
+/// The weights of a file for a recipe's model on a data set, every tensor of it.
+pub fn read_weights(recipe: &Recipe, data: &Dataset, path: &Path, device: &Device) -> Result<NamedTensors, FitError> {
+    let seed = TrialSeed { study: 0, trial: 0 };
+    let model = Model::new(&recipe.model, input_shape(data), seed, device);
+    let (model, _) = WeightsFile::read(path)?.put_into(model, Head::MustFit)?;
+    Ok(weights::collect(&model))
 }
 
 /// Evaluates given weights on given images, prepared as the recipe does. Waits for the device.

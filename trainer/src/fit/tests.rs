@@ -52,6 +52,7 @@ fn recipe(model: ModelSpec, optimizer: OptimizerSpec) -> Recipe {
 #[derive(Default)]
 struct Script {
     reports: Vec<EpochReport>,
+    notes: Vec<String>,
     pause_after: Option<u64>,
     interrupt_at: Option<usize>,
     steps: usize,
@@ -63,6 +64,10 @@ impl Observer for Script {
         if self.pause_after == Some(report.epoch) { Next::Pause } else { Next::Train }
     }
 
+    fn notes(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
+    }
+
     fn is_interrupted(&mut self) -> bool {
         self.steps += 1;
         self.interrupt_at == Some(self.steps)
@@ -70,7 +75,7 @@ impl Observer for Script {
 }
 
 /// burn's generator, from which dropout draws, is the whole process's: one training at a time.
-static TURN: Mutex<()> = Mutex::new(());
+pub(crate) static TURN: Mutex<()> = Mutex::new(());
 
 fn run(recipe: &Recipe, folder: Option<&CheckpointFolder>, reported: u64, script: &mut Script) -> Outcome {
     run_on(&data(), recipe, folder, reported, script)
@@ -88,7 +93,8 @@ fn run_on(
     let seed = TrialSeed { study: 7, trial: 3 };
     let checkpoints = folder.cloned();
     let metric = Metric::ValAccuracy;
-    let job = Job { recipe, data, seed, metric, device: &device, checkpoints, reported };
+    let base = Path::new("");
+    let job = Job { recipe, data, base, seed, metric, device: &device, checkpoints, reported };
     fit(&job, script).unwrap()
 }
 
@@ -100,10 +106,10 @@ fn learned(reports: &[EpochReport]) -> Vec<Vec<f64>> {
 
 fn recipes() -> [Recipe; 3] {
     let mlp = ModelSpec::Mlp(recipe::Mlp { width: 16, depth: 1, dropout: 0.3 });
-    let convnet = ModelSpec::Convnet(recipe::Convnet { width: 4, dropout: 0.2 });
+    let convnet = ModelSpec::Convnet(recipe::Convnet { width: 4, dropout: 0.2, ..Default::default() });
     let sgd = OptimizerSpec::Sgd(Sgd { lr: 0.05, ..Default::default() });
     let adamw = OptimizerSpec::Adamw(Adamw { lr: 0.01, ..Default::default() });
-    [recipe(mlp, sgd.clone()), recipe(convnet, adamw), recipe(ModelSpec::Resnet8(recipe::Resnet8 {}), sgd)]
+    [recipe(mlp, sgd.clone()), recipe(convnet, adamw), recipe(ModelSpec::Resnet8(Default::default()), sgd)]
 }
 
 #[test]
@@ -229,6 +235,8 @@ fn every_field_of_the_recipe_has_an_effect() {
         ("", "target = 0.1"),
         ("", "normalize = 'unit'"),
         ("normalize = 'imagenet'", "normalize = 'unit'"),
+        ("normalize = 'imagenet'", "normalize = 'centered'"),
+        ("", "pretrained = { freeze_epochs = 1 }"),
         ("", "augment = { flip = 1.0, crop_padding = 0 }"),
         ("", "augment = { flip = 0.0, crop_padding = 2 }"),
         (mlp, "model = { kind = 'mlp', width = 9, depth = 1 }"),
@@ -399,6 +407,7 @@ fn a_checkpoint_of_another_recipe_is_refused() {
     let job = Job {
         recipe: &other,
         data: &data,
+        base: Path::new(""),
         seed: TrialSeed { study: 7, trial: 3 },
         metric: Metric::ValAccuracy,
         device: &device,
@@ -431,4 +440,114 @@ fn the_time_spent_waiting_for_images_is_a_share_of_the_epoch() {
     for report in script.reports {
         assert!((0.0..=1.0).contains(&report.metrics["input_wait_share"]), "{report:?}");
     }
+}
+
+/// A file of weights of the recipe's model for that many classes, with PyTorch's names; what is drawn depends on `trial`.
+fn weights_file(folder: &Path, recipe: &Recipe, classes: usize, trial: u64) -> String {
+    let shape = InputShape { classes, ..input_shape(&data()) };
+    let model = Model::new(&recipe.model, shape, TrialSeed { study: 1, trial }, &Device::flex());
+    let path = folder.join(format!("{classes}-{trial}.safetensors"));
+    std::fs::write(&path, weights::torch_file(&weights::collect(&model)).unwrap()).unwrap();
+    path.display().to_string()
+}
+
+/// The tensors after so many epochs, and what was noted.
+fn trained(recipe: &Recipe, epochs: u64) -> (NamedTensors, Vec<String>) {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::new(temporary.path());
+    let mut script = Script { pause_after: Some(epochs), ..Default::default() };
+    run(recipe, Some(&folder), 0, &mut script);
+    (folder.load().unwrap().unwrap().model, script.notes)
+}
+
+#[test]
+fn training_starts_from_the_weights_of_a_file() {
+    let temporary = tempfile::tempdir().unwrap();
+    let [_, _, mut recipe] = recipes();
+    recipe.optimizer = OptimizerSpec::Sgd(Sgd { lr: 0.0, ..Default::default() });
+    recipe.pretrained.path = weights_file(temporary.path(), &recipe, 2, 1);
+    let read = read_weights(&recipe, &data(), Path::new(&recipe.pretrained.path), &Device::flex()).unwrap();
+    let (after, notes) = trained(&recipe, 1);
+    assert!(notes.is_empty(), "{notes:?}");
+    for (path, data) in after.iter().filter(|(path, _)| !path.contains("running_")) {
+        assert_eq!(data, &read[path], "{path}");
+    }
+}
+
+#[test]
+fn a_last_layer_for_other_classes_starts_afresh_and_says_so() {
+    let temporary = tempfile::tempdir().unwrap();
+    let [_, _, mut recipe] = recipes();
+    recipe.pretrained.path = weights_file(temporary.path(), &recipe, 5, 1);
+    let (_, notes) = trained(&recipe, 1);
+    assert!(matches!(&notes[..], [note] if note.starts_with("the last layer starts afresh")), "{notes:?}");
+}
+
+#[test]
+fn a_frozen_backbone_stays_until_its_epochs_are_over() {
+    let temporary = tempfile::tempdir().unwrap();
+    let [_, _, mut recipe] = recipes();
+    recipe.pretrained = recipe::Pretrained { path: weights_file(temporary.path(), &recipe, 2, 1), freeze_epochs: 2 };
+    let read = read_weights(&recipe, &data(), Path::new(&recipe.pretrained.path), &Device::flex()).unwrap();
+    let changed = |epochs: u64| -> Vec<String> {
+        let (after, _) = trained(&recipe, epochs);
+        after.into_iter().filter(|(path, data)| data != &read[path]).map(|(path, _)| path).collect()
+    };
+    assert_eq!(changed(2), ["Resnet.fc.bias", "Resnet.fc.weight"]);
+    assert_eq!(changed(3).len(), read.len());
+}
+
+#[test]
+fn a_frozen_start_is_resumed_as_if_never_stopped() {
+    let temporary = tempfile::tempdir().unwrap();
+    let [_, recipe, _] = recipes();
+    let path = weights_file(temporary.path(), &recipe, 2, 1);
+    let recipe = Recipe { pretrained: recipe::Pretrained { path, freeze_epochs: 2 }, ..recipe };
+    let mut whole = Script::default();
+    run(&recipe, None, 0, &mut whole);
+    for interrupt_at in [8, 14] {
+        let folder = CheckpointFolder::new(temporary.path().join(interrupt_at.to_string()));
+        let mut first = Script { interrupt_at: Some(interrupt_at), ..Default::default() };
+        run(&recipe, Some(&folder), 0, &mut first);
+        let mut second = Script::default();
+        run(&recipe, Some(&folder), first.reports.len() as u64, &mut second);
+        assert_eq!(learned(&[first.reports, second.reports].concat()), learned(&whole.reports), "{interrupt_at}");
+    }
+}
+
+#[test]
+fn a_file_of_weights_that_changed_is_noticed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let [_, _, mut recipe] = recipes();
+    recipe.pretrained.path = weights_file(temporary.path(), &recipe, 2, 1);
+    let folder = CheckpointFolder::new(temporary.path());
+    run(&recipe, Some(&folder), 0, &mut Script { pause_after: Some(1), ..Default::default() });
+    std::fs::copy(weights_file(temporary.path(), &recipe, 2, 2), &recipe.pretrained.path).unwrap();
+    let (device, data) = (Device::flex(), data());
+    let job = Job {
+        recipe: &recipe,
+        data: &data,
+        base: Path::new(""),
+        seed: TrialSeed { study: 7, trial: 3 },
+        metric: Metric::ValAccuracy,
+        device: &device,
+        checkpoints: Some(folder),
+        reported: 0,
+    };
+    let outcome = fit(&job, &mut Script::default());
+    assert!(matches!(outcome, Err(FitError::Foreign { what: "file of pre-trained weights", .. })), "{outcome:?}");
+}
+
+#[test]
+fn a_small_batch_under_batch_norm_is_noted() {
+    let notes_at = |batch_size, norm| {
+        let [.., recipe] = recipes();
+        let model = ModelSpec::Resnet8(recipe::CifarResnet { norm, ..Default::default() });
+        let mut script = Script { pause_after: Some(1), ..Default::default() };
+        run(&Recipe { batch_size, model, ..recipe }, None, 0, &mut script);
+        script.notes.len()
+    };
+    assert_eq!(notes_at(7, recipe::NormKind::Batch), 1);
+    assert_eq!(notes_at(8, recipe::NormKind::Batch), 0);
+    assert_eq!(notes_at(7, recipe::NormKind::Group), 0);
 }

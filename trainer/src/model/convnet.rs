@@ -1,15 +1,17 @@
-//! A small convolutional network: three stages of convolution, batch norm, ReLU and pooling.
+//! A small convolutional network: three stages of convolution, norm, ReLU and pooling.
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::module::{adaptive_avg_pool2d, max_pool2d};
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 use nightsweep_kernels::norm::Clamp;
 
 use super::InputShape;
+use super::conv::Conv;
 use super::fused::conv_norm;
+use super::init::linear;
+use super::norm::Norm;
 use super::resnet::conv;
 use crate::cpu::Added;
 use crate::recipe;
@@ -22,11 +24,11 @@ pub struct Convnet {
     output: Linear,
 }
 
-/// Convolution without bias (the norm has one), batch norm.
+/// Convolution, norm.
 #[derive(Module, Debug)]
 pub struct ConvStage {
-    conv: Conv2d,
-    norm: BatchNorm,
+    conv: Conv,
+    norm: Norm,
 }
 
 impl Convnet {
@@ -36,16 +38,12 @@ impl Convnet {
         let mut stages = Vec::with_capacity(widths.len());
         for width in widths {
             stages.push(ConvStage {
-                conv: conv([inputs, width], 3, 1, device),
-                norm: BatchNormConfig::new(width).init(device),
+                conv: conv([inputs, width], 3, 1, spec.norm, device),
+                norm: Norm::new(spec.norm, width, device),
             });
             inputs = width;
         }
-        Self {
-            stages,
-            dropout: DropoutConfig::new(spec.dropout).init(),
-            output: LinearConfig::new(inputs, shape.classes).init(device),
-        }
+        Self { stages, dropout: DropoutConfig::new(spec.dropout).init(), output: linear(inputs, shape.classes, device) }
     }
 
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {

@@ -1,10 +1,11 @@
 //! Fully connected layers with ReLU and dropout.
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Tensor, activation};
 
 use super::InputShape;
+use super::init::linear;
 use crate::recipe;
 
 /// Hidden layers of one width, then one score per class.
@@ -20,14 +21,10 @@ impl Mlp {
         let mut inputs = shape.channels * shape.height * shape.width;
         let mut hidden = Vec::with_capacity(spec.depth);
         for _ in 0..spec.depth {
-            hidden.push(LinearConfig::new(inputs, spec.width).init(device));
+            hidden.push(linear(inputs, spec.width, device));
             inputs = spec.width;
         }
-        Self {
-            hidden,
-            dropout: DropoutConfig::new(spec.dropout).init(),
-            output: LinearConfig::new(inputs, shape.classes).init(device),
-        }
+        Self { hidden, dropout: DropoutConfig::new(spec.dropout).init(), output: linear(inputs, shape.classes, device) }
     }
 
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {

@@ -1,47 +1,55 @@
-//! Residual networks of basic blocks (He 2016, arXiv 1512.03385).
+//! Residual networks of basic and of bottleneck blocks (He 2016, arXiv 1512.03385), laid out as in torchvision.
 
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::module::{adaptive_avg_pool2d, max_pool2d};
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, activation};
 use nightsweep_kernels::norm::Clamp;
 
 use super::InputShape;
-use super::fused::conv_norm;
+use super::conv::Conv;
+use super::drop_path::DropPath;
+use super::fused::{conv_norm, plus};
+use super::init::linear;
+use super::norm::Norm;
 use crate::cpu::Added;
-use crate::recipe::Stem;
+use crate::recipe::{self, NormKind, Stem};
 
-/// Images of at most this many pixels a side get the small stem.
+/// Images of at most this many pixels a side count as small.
 const SMALL_IMAGE: usize = 64;
 
-/// A stem, stages of basic blocks, a global average and one linear layer.
+/// A stem, stages of blocks, a global average and one linear layer.
 #[derive(Module, Debug)]
 pub struct Resnet {
-    pub(super) conv1: Conv2d,
-    pub(super) bn1: BatchNorm,
+    pub(super) conv1: Conv,
+    pub(super) bn1: Norm,
     /// Whether the stem ends in a 3×3 max pooling with stride 2.
     pub(super) pools: bool,
     pub(super) stages: Vec<Stage>,
+    pub(super) dropout: Dropout,
     pub(super) fc: Linear,
 }
 
 /// Blocks of one width.
 #[derive(Module, Debug)]
 pub struct Stage {
-    pub(super) blocks: Vec<BasicBlock>,
+    pub(super) blocks: Vec<Block>,
 }
 
-/// Two 3×3 convolutions beside a shortcut.
+/// Two 3×3 convolutions, or a 3×3 one between two of 1×1, beside a shortcut.
 #[derive(Module, Debug)]
-pub struct BasicBlock {
-    pub(super) conv1: Conv2d,
-    pub(super) bn1: BatchNorm,
-    pub(super) conv2: Conv2d,
-    pub(super) bn2: BatchNorm,
+pub struct Block {
+    pub(super) conv1: Conv,
+    pub(super) bn1: Norm,
+    pub(super) conv2: Conv,
+    pub(super) bn2: Norm,
+    /// Of a bottleneck.
+    pub(super) conv3: Option<Conv>,
+    pub(super) bn3: Option<Norm>,
     /// The projection of option B; without it, a change of shape is option A: subsampling and channels of zeros.
     pub(super) downsample: Option<Projection>,
+    pub(super) drop_path: DropPath,
     pub(super) stride: usize,
     /// Output channels less input channels.
     pub(super) widening: usize,
@@ -50,8 +58,21 @@ pub struct BasicBlock {
 /// A 1×1 convolution and its norm.
 #[derive(Module, Debug)]
 pub struct Projection {
-    pub(super) conv: Conv2d,
-    pub(super) norm: BatchNorm,
+    pub(super) conv: Conv,
+    pub(super) norm: Norm,
+}
+
+/// What the two families differ in.
+struct Layout<'a> {
+    /// Channels of each stage inside its blocks.
+    widths: &'a [usize],
+    /// Blocks of each stage.
+    blocks: &'a [usize],
+    /// Channels out of a block for one inside it; 4 in bottlenecks, else 1.
+    expansion: usize,
+    shortcut: Shortcut,
+    norm: NormKind,
+    stochastic_depth: f64,
 }
 
 /// How a shortcut meets a change of shape, in the paper's letters.
@@ -63,30 +84,50 @@ enum Shortcut {
 
 impl Resnet {
     /// The paper's network of 6n + 2 layers for small images: widths 16, 32, 64 and shortcuts of option A.
-    pub(super) fn cifar(blocks: usize, shape: InputShape, device: &Device) -> Self {
+    pub(super) fn cifar(n: usize, spec: &recipe::CifarResnet, shape: InputShape, device: &Device) -> Self {
+        let layout = Layout {
+            widths: &[16, 32, 64],
+            blocks: &[n; 3],
+            expansion: 1,
+            shortcut: Shortcut::A,
+            norm: spec.norm,
+            stochastic_depth: spec.stochastic_depth,
+        };
         Self {
-            conv1: conv([shape.channels, 16], 3, 1, device),
-            bn1: BatchNormConfig::new(16).init(device),
+            conv1: conv([shape.channels, 16], 3, 1, spec.norm, device),
+            bn1: Norm::new(spec.norm, 16, device),
             pools: false,
-            stages: stages(&[16, 32, 64], 16, blocks, Shortcut::A, device),
-            fc: LinearConfig::new(64, shape.classes).init(device),
+            stages: layout.stages(device),
+            dropout: DropoutConfig::new(spec.dropout).init(),
+            fc: linear(64, shape.classes, device),
         }
     }
 
-    /// The paper's 18 layers: widths 64 to 512 and shortcuts of option B, as in torchvision.
-    pub(super) fn resnet18(stem: Stem, shape: InputShape, device: &Device) -> Self {
-        let small = match stem {
-            Stem::Small => true,
-            Stem::Large => false,
-            Stem::Auto => shape.height.max(shape.width) <= SMALL_IMAGE,
-        };
+    /// The paper's networks for photographs, as torchvision lays them out: widths 64 to 512, shortcuts of option B.
+    pub(super) fn large(
+        blocks: [usize; 4],
+        expansion: usize,
+        spec: &recipe::Resnet,
+        shape: InputShape,
+        device: &Device,
+    ) -> Self {
+        let small = shape.has_small_stem(spec.stem);
         let (kernel, stride) = if small { (3, 1) } else { (7, 2) };
+        let layout = Layout {
+            widths: &[64, 128, 256, 512],
+            blocks: &blocks,
+            expansion,
+            shortcut: Shortcut::B,
+            norm: spec.norm,
+            stochastic_depth: spec.stochastic_depth,
+        };
         Self {
-            conv1: conv([shape.channels, 64], kernel, stride, device),
-            bn1: BatchNormConfig::new(64).init(device),
+            conv1: conv([shape.channels, 64], kernel, stride, spec.norm, device),
+            bn1: Norm::new(spec.norm, 64, device),
             pools: !small,
-            stages: stages(&[64, 128, 256, 512], 64, 2, Shortcut::B, device),
-            fc: LinearConfig::new(512, shape.classes).init(device),
+            stages: layout.stages(device),
+            dropout: DropoutConfig::new(spec.dropout).init(),
+            fc: linear(512 * expansion, shape.classes, device),
         }
     }
 
@@ -98,11 +139,74 @@ impl Resnet {
         for block in self.stages.iter().flat_map(|stage| &stage.blocks) {
             x = block.forward(x);
         }
-        self.fc.forward(adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3))
+        self.fc.forward(self.dropout.forward(adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3)))
     }
 }
 
-impl BasicBlock {
+impl InputShape {
+    /// Whether a network begins as is usual for small images.
+    pub(super) fn has_small_stem(&self, stem: Stem) -> bool {
+        match stem {
+            Stem::Small => true,
+            Stem::Large => false,
+            Stem::Auto => self.is_small(),
+        }
+    }
+
+    /// Whether layers made for photographs would leave nothing of the image.
+    pub(super) fn is_small(&self) -> bool {
+        self.height.max(self.width) <= SMALL_IMAGE
+    }
+}
+
+impl Layout<'_> {
+    /// The stages; all but the first halve the image.
+    fn stages(&self, device: &Device) -> Vec<Stage> {
+        let count = self.blocks.iter().sum();
+        let mut index = 0;
+        let mut inputs = self.widths[0];
+        let mut stages = Vec::with_capacity(self.widths.len());
+        for (stage, (&width, &blocks)) in self.widths.iter().zip(self.blocks).enumerate() {
+            let mut list = Vec::with_capacity(blocks);
+            for block in 0..blocks {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let drop_path = DropPath::linear(self.stochastic_depth, index, count);
+                list.push(self.block(inputs, width, stride, drop_path, device));
+                inputs = width * self.expansion;
+                index += 1;
+            }
+            stages.push(Stage { blocks: list });
+        }
+        stages
+    }
+
+    fn block(&self, inputs: usize, width: usize, stride: usize, drop_path: DropPath, device: &Device) -> Block {
+        let norm = self.norm;
+        let outputs = width * self.expansion;
+        let changes_shape = stride != 1 || inputs != outputs;
+        let downsample = (changes_shape && self.shortcut == Shortcut::B).then(|| Projection {
+            conv: conv([inputs, outputs], 1, stride, norm, device),
+            norm: Norm::new(norm, outputs, device),
+        });
+        let is_bottleneck = self.expansion > 1;
+        // Of a bottleneck, the 3×3 convolution has the stride, as in torchvision and unlike in the paper.
+        let (kernel1, stride1, stride2) = if is_bottleneck { (1, 1, stride) } else { (3, stride, 1) };
+        Block {
+            conv1: conv([inputs, width], kernel1, stride1, norm, device),
+            bn1: Norm::new(norm, width, device),
+            conv2: conv([width, width], 3, stride2, norm, device),
+            bn2: Norm::new(norm, width, device),
+            conv3: is_bottleneck.then(|| conv([width, outputs], 1, 1, norm, device)),
+            bn3: is_bottleneck.then(|| Norm::new(norm, outputs, device)),
+            downsample,
+            drop_path,
+            stride,
+            widening: outputs - inputs.min(outputs),
+        }
+    }
+}
+
+impl Block {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let (x, input) = conv_norm(&self.conv1, &self.bn1, input, Added::Nothing, Clamp::Relu);
         let shortcut = match &self.downsample {
@@ -113,49 +217,22 @@ impl BasicBlock {
             // Option A: every stride-th pixel, and zeros for the new channels, half before and half behind.
             None => Added::Subsampled { images: input, stride: self.stride, before: self.widening / 2 },
         };
-        conv_norm(&self.conv2, &self.bn2, x, shortcut, Clamp::Relu).0
-    }
-}
-
-/// Stages of the given widths; all but the first halve the image.
-fn stages(widths: &[usize], inputs: usize, blocks: usize, shortcut: Shortcut, device: &Device) -> Vec<Stage> {
-    let mut inputs = inputs;
-    let mut stages = Vec::with_capacity(widths.len());
-    for (index, &width) in widths.iter().enumerate() {
-        let mut list = Vec::with_capacity(blocks);
-        for block in 0..blocks {
-            let stride = if index > 0 && block == 0 { 2 } else { 1 };
-            list.push(basic_block(inputs, width, stride, shortcut, device));
-            inputs = width;
+        let (conv, norm, x) = match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                (conv3, bn3, conv_norm(&self.conv2, &self.bn2, x, Added::Nothing, Clamp::Relu).0)
+            }
+            _ => (&self.conv2, &self.bn2, x),
+        };
+        if self.drop_path.acts(&x.device()) {
+            let branch = conv_norm(conv, norm, x, Added::Nothing, Clamp::Nothing).0;
+            return activation::relu(plus(self.drop_path.forward(branch), shortcut));
         }
-        stages.push(Stage { blocks: list });
-    }
-    stages
-}
-
-fn basic_block(inputs: usize, width: usize, stride: usize, shortcut: Shortcut, device: &Device) -> BasicBlock {
-    let changes_shape = stride != 1 || inputs != width;
-    let downsample = (changes_shape && shortcut == Shortcut::B).then(|| Projection {
-        conv: conv([inputs, width], 1, stride, device),
-        norm: BatchNormConfig::new(width).init(device),
-    });
-    BasicBlock {
-        conv1: conv([inputs, width], 3, stride, device),
-        bn1: BatchNormConfig::new(width).init(device),
-        conv2: conv([width, width], 3, 1, device),
-        bn2: BatchNormConfig::new(width).init(device),
-        downsample,
-        stride,
-        widening: width - inputs,
+        conv_norm(conv, norm, x, shortcut, Clamp::Relu).0
     }
 }
 
-/// A square convolution without bias that keeps the size at stride 1.
-pub(super) fn conv(channels: [usize; 2], kernel: usize, stride: usize, device: &Device) -> Conv2d {
-    let padding = kernel / 2;
-    Conv2dConfig::new(channels, [kernel, kernel])
-        .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
-        .with_bias(false)
-        .init(device)
+/// A convolution before a norm: its bias would be in vain, unless there is no norm.
+pub(super) fn conv(channels: [usize; 2], kernel: usize, stride: usize, norm: NormKind, device: &Device) -> Conv {
+    let conv = Conv::new(channels, kernel, stride, device);
+    if norm == NormKind::None { conv.with_bias(device) } else { conv }
 }
