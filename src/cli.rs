@@ -51,6 +51,8 @@ pub enum Command {
     AugmentPreview(AugmentPreview),
     /// Score weights on a split of a recipe's data, for example weights that were trained elsewhere.
     Evaluate(Evaluate),
+    /// Find the learning rates worth searching: a short training with growing rates, drawn and read.
+    LrFind(LrFind),
     /// Check this machine: GPUs, driver, disk, store; say what would fail.
     Doctor,
     /// Ask the search again for every suggestion of a study, and compare.
@@ -306,4 +308,30 @@ pub struct Train {
     /// Folder for checkpoints, from which the same command goes on; without it nothing is kept.
     #[arg(short, long, value_hint = ValueHint::DirPath)]
     pub output: Option<PathBuf>,
+}
+
+/// Arguments of `lr-find`.
+#[derive(Debug, clap::Args)]
+pub struct LrFind {
+    /// Images as for `init`, a recipe file, or a study file, whose [recipe] is meant.
+    #[arg(value_name = "DATA|FILE.toml", value_hint = ValueHint::AnyPath)]
+    pub subject: PathBuf,
+    /// The first rate.
+    #[arg(long, default_value_t = 1e-7)]
+    pub low: f64,
+    /// The last rate, unless the loss goes up for good before it.
+    #[arg(long, default_value_t = 10.0)]
+    pub high: f64,
+    /// Updates from the first to the last.
+    #[arg(long, default_value_t = 100)]
+    pub updates: u64,
+    /// Where to compute, as cuda:0 or cpu:4. Else the first GPU, or all CPU cores.
+    #[arg(long)]
+    pub device: Option<DeviceName>,
+    /// The picture to write.
+    #[arg(short, long, default_value = "lr-find.svg", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -8,6 +8,7 @@ mod evaluate;
 mod export;
 mod import;
 mod init;
+mod lr_find;
 mod night;
 mod plan;
 mod plot;
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Train(arguments) => train::train(arguments)?,
         Command::AugmentPreview(arguments) => augment_preview::augment_preview(arguments)?,
         Command::Evaluate(arguments) => evaluate::evaluate(arguments)?,
+        Command::LrFind(arguments) => lr_find::lr_find(arguments)?,
         Command::Doctor => doctor::doctor(runs)?,
         Command::Replay(arguments) => block_on(replay::replay(runs, arguments))?,
         Command::AskTell => ask_tell::ask_tell()?,

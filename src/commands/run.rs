@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::night::Night;
-use super::{confirm, studies};
+use super::{confirm, lr_find, studies};
 use crate::cli::Run;
 use crate::failure::{Ending, HeldError, StudyFileReport, advise};
 
@@ -38,10 +38,11 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
         .wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
     let _lock = lock(&folder, &plan.name)?;
     look_at_data(&plan).await?;
-    let row = find_or_create(&store, &plan).await?;
-    let mut study = studies::told(&store, &row, &plan).await?;
     let slot_options = SlotOptions { devices: arguments.devices.clone(), workers: arguments.workers };
     let slots = slots::find(&slot_options).into_diagnostic()?;
+    lr_find::find_rates(&store, &mut plan, &folder, slots[0].device).await?;
+    let row = find_or_create(&store, &plan).await?;
+    let mut study = studies::told(&store, &row, &plan).await?;
     let names: Vec<String> = slots.iter().map(|slot| slot.device.to_string()).collect();
     println!("study {}: {} workers ({})", plan.name, slots.len(), names.join(", "));
     if let Some(stop) = &deadline {

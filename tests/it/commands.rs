@@ -94,6 +94,39 @@ fn a_preview_of_augmentation_is_a_picture_of_its_rows_and_columns() {
 }
 
 #[test]
+fn a_rate_left_to_the_range_test_is_found_once() {
+    let study = r#"
+[study]
+name = "found"
+trials = 2
+[data]
+path = "fashion-mnist-mini"
+[recipe]
+model = { kind = "convnet", width = 4 }
+epochs = 1
+[space.optimizer.sgd]
+lr = "find"
+[space.optimizer.adamw]
+lr = "find"
+[confirm]
+top = 0
+"#;
+    let place = Workplace::new(study);
+    let words = ["run", "study.toml", "--no-web", "--devices", "cpu:1"];
+    let first = place.succeed(&words);
+    for rate in ["optimizer.sgd.lr", "optimizer.adamw.lr"] {
+        assert!(first.contains(&format!("{rate}: searched from ")), "{first}");
+        assert!(place.path(&format!("nightsweep-runs/found/lr-find-{rate}.svg")).exists());
+    }
+    let again = place.succeed(&words);
+    assert!(!again.contains("looking for"), "{again}");
+    place.succeed(&["replay", "found"]);
+    let printed = place.succeed(&["lr-find", "study.toml", "--device", "cpu:1", "--updates", "60"]);
+    assert!(printed.contains("worth searching: lr = { low = "), "{printed}");
+    assert!(fs::read_to_string(place.path("lr-find.svg")).unwrap().contains("valley"));
+}
+
+#[test]
 fn doctor_finds_a_machine_that_can_train() {
     let printed = Workplace::new("").succeed(&["doctor"]);
     assert!(printed.contains("CPU:") && printed.contains("ready"), "{printed}");

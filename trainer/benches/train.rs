@@ -9,9 +9,9 @@ use std::time::Instant;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, activation};
 use nightsweep_trainer::model::{InputShape, Model};
-use nightsweep_trainer::optimizer::Optimizer;
-use nightsweep_trainer::recipe::{ModelSpec, OptimizerSpec, Sgd};
-use nightsweep_trainer::{DeviceName, TrialSeed};
+use nightsweep_trainer::optimizer::{Gradients, Optimizer, Rates};
+use nightsweep_trainer::recipe::ModelSpec;
+use nightsweep_trainer::{DeviceName, Recipe, TrialSeed};
 
 /// As in the product's binary.
 #[global_allocator]
@@ -57,7 +57,7 @@ impl Training {
         let labels: Vec<i64> = (0..batch as i64).map(|index| index % classes as i64).collect();
         Self {
             model: Some(Model::new(spec, shape, seed, device)),
-            optimizer: Optimizer::new(&OptimizerSpec::Sgd(Sgd::default()), 0.0),
+            optimizer: Optimizer::new(&Recipe::default()),
             images: Tensor::random([batch, channels, height, width], Distribution::Normal(0.0, 1.0), device),
             labels: Tensor::from_data(TensorData::new(labels, [batch]), device),
         }
@@ -69,6 +69,8 @@ impl Training {
         let labels = self.labels.clone().unsqueeze_dim::<2>(1);
         let loss = activation::log_softmax(scores, 1).gather(1, labels).mean().neg();
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        self.model = Some(self.optimizer.step(model, gradients, 0.01));
+        let gradients = Gradients::of(&model, gradients);
+        let rates = Rates { epoch: 0, lr: 0.01, momentum: None };
+        self.model = Some(self.optimizer.step(model, gradients, rates));
     }
 }

@@ -120,9 +120,9 @@ pub fn training_batches(
     epoch: u64,
     from_step: u64,
 ) -> Receiver<Batch> {
-    let Recipe { batch_size, epochs, sampling, .. } = *recipe;
+    let Recipe { batch_size, accumulate, epochs, sampling, .. } = *recipe;
     let mut order = epoch_order(&images.labels, sampling, seed, epoch);
-    let steps = steps_per_epoch(order.len(), batch_size);
+    let steps = EpochShape::new(order.len(), batch_size, accumulate).batches();
     order.truncate(steps as usize * batch_size);
     let skipped = (from_step as usize * batch_size).min(order.len());
     order.drain(..skipped);
@@ -145,9 +145,28 @@ pub fn training_batches(
     prepare(images, scaling, order, batch_size, view, finish)
 }
 
-/// Optimizer steps of an epoch.
-pub fn steps_per_epoch(images: usize, batch_size: usize) -> u64 {
-    (images / batch_size).max(1) as u64
+/// What an epoch is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochShape {
+    /// Optimizer steps.
+    pub updates: u64,
+    /// Batches that make one of them.
+    pub batches_per_update: u64,
+}
+
+impl EpochShape {
+    /// As many images as make whole optimizer steps: the batches of a smaller one are left out, unless it is the only
+    /// one. So `accumulate` batches train as one of that many times the size.
+    pub fn new(images: usize, batch_size: usize, accumulate: usize) -> Self {
+        let batches = (images / batch_size).max(1) as u64;
+        let batches_per_update = batches.min(accumulate as u64);
+        Self { updates: batches / batches_per_update, batches_per_update }
+    }
+
+    /// All batches.
+    pub fn batches(self) -> u64 {
+        self.updates * self.batches_per_update
+    }
 }
 
 /// All images in their order, as they are.
@@ -234,7 +253,19 @@ mod tests {
     #[test]
     fn a_batch_larger_than_the_data_is_all_of_it() {
         assert_eq!(batches(100, 0, 0).iter().map(Batch::count).collect::<Vec<_>>(), [7]);
-        assert_eq!(steps_per_epoch(7, 100), 1);
+    }
+
+    #[test]
+    fn an_epoch_has_whole_updates() {
+        let check = |images, batch_size, accumulate, updates, batches_per_update| {
+            let found = EpochShape::new(images, batch_size, accumulate);
+            assert_eq!(found, EpochShape { updates, batches_per_update });
+        };
+        check(100, 10, 1, 10, 1);
+        check(100, 10, 3, 3, 3);
+        check(100, 30, 1, 3, 1);
+        check(100, 10, 20, 1, 10);
+        check(7, 100, 4, 1, 1);
     }
 
     #[test]

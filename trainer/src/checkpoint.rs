@@ -33,6 +33,10 @@ pub struct Checkpoint {
     pub model: NamedTensors,
     /// The optimizer's tensors.
     pub optimizer: NamedTensors,
+    /// Gradients gathered for the next update.
+    pub gradients: NamedTensors,
+    /// The running mean of the weights, where the recipe has one.
+    pub average: NamedTensors,
     /// Weights of the epoch that counts so far, if that is not the last; else `model` has them.
     pub kept: Option<NamedTensors>,
 }
@@ -52,7 +56,7 @@ pub struct Place {
     pub pretrained: Option<String>,
     /// Whole epochs done.
     pub epoch: u64,
-    /// Steps done of the next epoch.
+    /// Batches done of the next epoch.
     pub step: u64,
     /// Updates that the optimizer made.
     pub updates: u64,
@@ -100,6 +104,18 @@ impl Place {
 }
 
 impl Checkpoint {
+    /// Everything but the place, by the name of the part, in the order of the checksum.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &NamedTensors)> {
+        let kept = self.kept.iter().map(|kept| ("kept", kept));
+        let parts = [
+            ("model", &self.model),
+            ("optimizer", &self.optimizer),
+            ("gradients", &self.gradients),
+            ("average", &self.average),
+        ];
+        parts.into_iter().chain(kept)
+    }
+
     /// The weights that count.
     pub fn weights(&self) -> &NamedTensors {
         self.kept.as_ref().unwrap_or(&self.model)
@@ -253,14 +269,9 @@ fn read(path: &Path) -> Result<Option<Checkpoint>, LoadError> {
 
 fn to_bytes(checkpoint: &Checkpoint) -> Result<Vec<u8>, String> {
     let place = serde_json::to_string(&checkpoint.place).map_err(|error| error.to_string())?;
-    let parts = [
-        ("model", Some(&checkpoint.model)),
-        ("optimizer", Some(&checkpoint.optimizer)),
-        ("kept", checkpoint.kept.as_ref()),
-    ];
-    let tensors = parts.into_iter().flat_map(|(part, tensors)| {
-        tensors.into_iter().flatten().map(move |(name, data)| (format!("{part}/{name}"), data))
-    });
+    let tensors = checkpoint
+        .parts()
+        .flat_map(|(part, tensors)| tensors.iter().map(move |(name, data)| (format!("{part}/{name}"), data)));
     let tensors: Vec<(String, &TensorData)> = tensors.collect();
     let mut hasher = blake3::Hasher::new();
     hasher.update(place.as_bytes());
@@ -305,14 +316,14 @@ fn from_bytes(bytes: &[u8]) -> Result<Checkpoint, String> {
     let checkpoint = Checkpoint {
         model: parts.remove("model").unwrap_or_default(),
         optimizer: parts.remove("optimizer").unwrap_or_default(),
+        gradients: parts.remove("gradients").unwrap_or_default(),
+        average: parts.remove("average").unwrap_or_default(),
         kept,
         place,
     };
     let mut hasher = blake3::Hasher::new();
     hasher.update(place_text.as_bytes());
-    let kept = checkpoint.kept.iter().map(|kept| ("kept", kept));
-    for (part, tensors) in [("model", &checkpoint.model), ("optimizer", &checkpoint.optimizer)].into_iter().chain(kept)
-    {
+    for (part, tensors) in checkpoint.parts() {
         for (name, data) in tensors {
             hasher.update(format!("{part}/{name}").as_bytes()).update(data.as_bytes());
         }
@@ -347,6 +358,8 @@ mod tests {
             place,
             model: NamedTensors::from([("a.weight".into(), tensor(1.5))]),
             optimizer: NamedTensors::from([("a.weight#0".into(), tensor(2.5))]),
+            gradients: NamedTensors::from([("a.weight".into(), tensor(4.5))]),
+            average: NamedTensors::from([("a.weight".into(), tensor(5.5))]),
             kept: Some(NamedTensors::from([("a.weight".into(), tensor(3.5))])),
         }
     }
@@ -367,6 +380,8 @@ mod tests {
         let bytes = |tensors: &NamedTensors| tensors.values().map(|data| data.as_bytes().to_vec()).collect::<Vec<_>>();
         assert_eq!(bytes(&loaded.model), bytes(&checkpoint(1).model));
         assert_eq!(bytes(&loaded.optimizer), bytes(&checkpoint(1).optimizer));
+        assert_eq!(bytes(&loaded.gradients), bytes(&checkpoint(1).gradients));
+        assert_eq!(bytes(&loaded.average), bytes(&checkpoint(1).average));
         assert_eq!(bytes(&loaded.kept.unwrap()), bytes(&checkpoint(1).kept.unwrap()));
     }
 

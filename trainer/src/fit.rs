@@ -1,6 +1,7 @@
 //! The training of one trial, from its data to its last checkpoint.
 
 mod evaluate;
+mod lr_find;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,22 +12,24 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::augment::Augmenter;
-use crate::batches::{Batch, Scaling, steps_per_epoch, training_batches};
+use crate::average::Average;
+use crate::batches::{Batch, EpochShape, Scaling, training_batches};
 use crate::checkpoint::{self, Checkpoint, CheckpointFolder, Place};
 use crate::data::{Dataset, Images};
 use crate::loss::{Loss, Targets};
 use crate::memory;
 use crate::metric::{Evaluation, Metric};
 use crate::model::{InputShape, Model};
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Gradients, Optimizer, Rates};
 use crate::recipe::{NormKind, Recipe};
 use crate::report::EpochReport;
-use crate::schedule::Progress;
+use crate::schedule::{Past, Progress};
 use crate::seed::{Purpose, TrialSeed};
 use crate::weights::{self, Head, MismatchError, NamedTensors, WeightsError, WeightsFile};
 
 use evaluate::evaluate;
 pub use evaluate::{EvaluationFile, evaluate_weights, read_weights};
+pub use lr_find::{LrFindError, RangeTest, RateCurve, RatePoint, SuggestedRates, lr_find};
 
 /// Images a batch below which batch norm is poor (Wu 2018, arXiv 1803.08494, figure 1).
 const SMALL_BATCH: usize = 8;
@@ -57,7 +60,7 @@ pub trait Observer {
     /// After each epoch, once its checkpoint is on disk.
     fn report(&mut self, report: &EpochReport) -> Next;
 
-    /// Asked after each step: whether to write a checkpoint and stop.
+    /// Asked after each batch: whether to write a checkpoint and stop.
     fn is_interrupted(&mut self) -> bool {
         false
     }
@@ -139,12 +142,7 @@ pub enum FitError {
 
 /// Trains until the recipe's end or the observer's word.
 pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> {
-    job.recipe.check()?;
-    for (split, images) in [("training", &job.data.train), ("validation", &job.data.validation)] {
-        if images.labels.is_empty() {
-            return Err(FitError::Empty { split });
-        }
-    }
+    check(job)?;
     memory::reset_peak();
     if job.recipe.model.norm() == Some(NormKind::Batch) && job.recipe.batch_size < SMALL_BATCH {
         observer.notes("batch norm is poor below 8 images a batch; `model.norm` has others");
@@ -177,12 +175,27 @@ pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> 
     Ok(Outcome::Completed { value, epoch })
 }
 
+/// Whether there is a recipe to train with, and something to learn from.
+fn check(job: &Job) -> Result<(), FitError> {
+    job.recipe.check()?;
+    for (split, images) in [("training", &job.data.train), ("validation", &job.data.validation)] {
+        if images.labels.is_empty() {
+            return Err(FitError::Empty { split });
+        }
+    }
+    Ok(())
+}
+
 /// A training under way.
 struct Training<'a> {
     job: &'a Job<'a>,
     place: Place,
     model: Model,
     optimizer: Optimizer,
+    /// What the batches since the last update gave.
+    gradients: Gradients,
+    /// The running mean of the weights, if the recipe has one.
+    average: Option<Average<Model>>,
     /// Weights of the epoch that counts.
     kept: NamedTensors,
     train: Arc<Images>,
@@ -203,7 +216,9 @@ impl<'a> Training<'a> {
             job,
             place: Place::start(job.seed, job.recipe.clone(), job.data.fingerprint.clone()),
             model: Model::new(&job.recipe.model, input_shape(job.data), job.seed, &device),
-            optimizer: Optimizer::new(&job.recipe.optimizer, job.recipe.clip_norm),
+            optimizer: Optimizer::new(job.recipe),
+            gradients: Gradients::default(),
+            average: Average::new(&job.recipe.ema),
             kept: NamedTensors::new(),
             scaling: Scaling::new(job.recipe.normalize, &train),
             loss: Loss::new(job.recipe, &train, job.data.classes.len()),
@@ -227,6 +242,10 @@ impl<'a> Training<'a> {
         training.kept = checkpoint.weights().clone();
         training.model = weights::restore(training.model, checkpoint.model)?;
         training.optimizer.restore(checkpoint.optimizer, checkpoint.place.updates, job.device);
+        training.gradients = Gradients::restore(checkpoint.gradients, job.device);
+        if let Some(average) = &mut training.average {
+            average.restore(checkpoint.average, training.model.valid())?;
+        }
         training.place = checkpoint.place;
         Ok(training)
     }
@@ -261,7 +280,7 @@ impl<'a> Training<'a> {
         if freeze_epochs > 0 {
             self.model = self.model.clone().freeze_backbone(epoch < freeze_epochs);
         }
-        let steps = steps_per_epoch(self.train.labels.len(), recipe.batch_size);
+        let batches_of_epoch = self.epoch_shape().batches();
         let begin = Instant::now();
         let earlier = self.place.seconds;
         let mut loss_sum = Tensor::<1>::from_floats([self.place.loss_sum], self.job.device);
@@ -277,25 +296,13 @@ impl<'a> Training<'a> {
         )
         .into_iter();
         while let Some(batch) = timed(&mut self.place.input_seconds, || batches.next()) {
-            let progress = Progress {
-                step: epoch * steps + self.place.step,
-                total_steps: recipe.epochs * steps,
-                steps_per_epoch: steps,
-            };
-            self.device.seed(seed.number(Purpose::Dropout, epoch, self.place.step));
-            let targets = targets(&batch, self.input_shape(), &self.device);
-            let images = images_of(batch, self.input_shape(), &self.device);
-            let loss = self.loss.mean(self.model.forward(images), &targets);
-            let value = loss.clone().inner();
-            if self.place.step == 0 && epoch == 0 {
-                first_loss = Some(value.clone());
+            let is_first = self.place.step == 0 && epoch == 0;
+            let loss = self.learn(batch, self.rates());
+            if is_first {
+                first_loss = Some(loss.clone());
             }
-            loss_sum = loss_sum + value;
-            let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-            let lr = recipe.optimizer.lr() * recipe.schedule.factor(progress);
-            self.model = self.optimizer.step(self.model.clone(), gradients, lr);
-            self.place.step += 1;
-            if self.place.step < steps && observer.is_interrupted() {
+            loss_sum = loss_sum + loss;
+            if self.place.step < batches_of_epoch && observer.is_interrupted() {
                 interrupted = true;
                 break;
             }
@@ -310,6 +317,27 @@ impl<'a> Training<'a> {
         Ok(!interrupted)
     }
 
+    /// Learns from a batch, with an update where one is due; returns the loss, on the device.
+    fn learn(&mut self, batch: Batch, rates: Rates) -> Tensor<1> {
+        let EpochShape { batches_per_update, .. } = self.epoch_shape();
+        self.device.seed(self.job.seed.number(Purpose::Dropout, self.place.epoch, self.place.step));
+        let targets = targets(&batch, self.input_shape(), &self.device);
+        let images = images_of(batch, self.input_shape(), &self.device);
+        let loss = self.loss.mean(self.model.forward(images), &targets);
+        let value = loss.clone().inner();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        self.gradients.add(&self.model, gradients, 1.0 / batches_per_update as f64);
+        self.place.step += 1;
+        if self.place.step.is_multiple_of(batches_per_update) {
+            let gradients = std::mem::take(&mut self.gradients);
+            self.model = self.optimizer.step(self.model.clone(), gradients, rates);
+            if let Some(average) = &mut self.average {
+                average.follow(self.model.valid(), self.optimizer.updates());
+            }
+        }
+        value
+    }
+
     /// Whether an epoch's mean loss says that training has failed.
     fn has_diverged(&self, train_loss: f64) -> bool {
         let limit = self.job.recipe.diverge_factor * self.place.first_loss.map_or(f64::INFINITY, f64::from);
@@ -319,29 +347,42 @@ impl<'a> Training<'a> {
     /// Evaluates, keeps what counts, writes the checkpoint; `None` if training has diverged.
     fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<Option<EpochReport>, FitError> {
         let Job { recipe, metric, .. } = *self.job;
-        let steps = self.place.step;
-        let train_loss = f64::from(self.place.loss_sum) / steps as f64;
+        let batches = self.place.step;
+        let train_loss = f64::from(self.place.loss_sum) / batches as f64;
         if self.has_diverged(train_loss) {
             return Ok(None);
         }
-        let model = self.model.valid();
-        let validation = self.validation.clone();
-        let (shape, device) = (self.input_shape(), self.job.device);
-        let evaluation = evaluate(&model, validation, &self.scaling, &recipe.test_time, shape, device, &mut || {
-            observer.evaluates();
-        });
+        // What the trial is judged by, and what is measured beside it.
+        let raw = self.model.valid();
+        let mean = self.average.as_ref().and_then(Average::model);
+        let (model, beside) = match mean {
+            Some(mean) if recipe.ema.counts() => (mean.clone(), Some(("raw", raw))),
+            Some(mean) => (raw, Some(("ema", mean.clone()))),
+            None => (raw, None),
+        };
+        let mut evaluate = |model: &Model| {
+            let evaluates = &mut || observer.evaluates();
+            let (validation, shape) = (self.validation.clone(), self.input_shape());
+            self::evaluate(model, validation, &self.scaling, &recipe.test_time, shape, self.job.device, evaluates)
+        };
+        let evaluation = evaluate(&model);
+        let beside = beside.map(|(name, model)| (name, evaluate(&model)));
         let epoch = self.place.epoch + 1;
-        let images = steps as usize * recipe.batch_size.min(self.train.len());
-        let last = Progress { step: epoch * steps - 1, total_steps: recipe.epochs * steps, steps_per_epoch: steps };
+        let images = batches as usize * recipe.batch_size.min(self.train.len());
+        self.place.step -= 1;
         let figures = [
             ("train_loss", train_loss),
-            ("lr", recipe.optimizer.lr() * recipe.schedule.factor(last)),
+            ("lr", self.rates().lr),
             ("train_seconds", self.place.seconds),
             ("images_per_second", images as f64 / self.place.seconds),
             ("input_wait_share", self.place.input_seconds / self.place.seconds),
             ("peak_memory_bytes", memory::peak_bytes().map_or(f64::NAN, |bytes| bytes as f64)),
         ];
-        let report = EpochReport::new(epoch, figures.into_iter().chain(evaluation.metrics()));
+        let mut report = EpochReport::new(epoch, figures.into_iter().chain(evaluation.metrics()));
+        if let Some((name, evaluation)) = beside {
+            let metrics = EpochReport::new(epoch, evaluation.metrics()).metrics.into_iter();
+            report.metrics.extend(metrics.map(|(metric, value)| (format!("{name}_{metric}"), value)));
+        }
         let value = report.value(metric);
         if recipe.improves(metric, value, self.place.best.map(|(_, best)| best)) {
             self.place.best = Some((epoch, value));
@@ -364,8 +405,33 @@ impl<'a> Training<'a> {
         place.updates = updates;
         // Training statistics are only whole in the form for evaluation.
         let model = weights::collect(&self.model.valid());
-        let kept = (!place.last_counts()).then(|| self.kept.clone());
-        Ok(folder.save(&Checkpoint { place, model, optimizer, kept })?)
+        let is_model_kept = place.last_counts() && !self.job.recipe.ema.counts();
+        let kept = (!is_model_kept).then(|| self.kept.clone());
+        let gradients = self.gradients.state();
+        let average = self.average.as_ref().map(Average::state).unwrap_or_default();
+        Ok(folder.save(&Checkpoint { place, model, optimizer, gradients, average, kept })?)
+    }
+
+    /// What the schedule says of the update that the next batch is part of.
+    fn rates(&self) -> Rates {
+        let Self { place, job: Job { recipe, metric, .. }, .. } = self;
+        let EpochShape { updates, batches_per_update } = self.epoch_shape();
+        let progress = Progress {
+            step: place.epoch * updates + place.step / batches_per_update,
+            total_steps: recipe.epochs * updates,
+            steps_per_epoch: updates,
+        };
+        let past = Past {
+            values: place.history.iter().map(|report| report.value(*metric)).collect(),
+            is_maximized: metric.is_maximized(),
+        };
+        let lr = recipe.lr(place.epoch) * recipe.schedule.factor(progress, &past);
+        Rates { epoch: place.epoch, lr, momentum: recipe.schedule.momentum(progress) }
+    }
+
+    fn epoch_shape(&self) -> EpochShape {
+        let Recipe { batch_size, accumulate, .. } = *self.job.recipe;
+        EpochShape::new(self.train.labels.len(), batch_size, accumulate)
     }
 
     /// What does not fit into a report of numbers, beside the checkpoint.

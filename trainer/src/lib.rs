@@ -1,6 +1,7 @@
 //! The training stack: data, augmentation, models, optimizers, schedules and checkpoints, on burn.
 
 pub mod augment;
+mod average;
 pub mod batches;
 pub mod checkpoint;
 pub mod cpu;
@@ -23,7 +24,7 @@ pub mod weights;
 
 pub use checkpoint::{Checkpoint, CheckpointFolder};
 pub use device::DeviceName;
-pub use fit::{EvaluationFile, FitError, Job, Next, Observer, Outcome, fit};
+pub use fit::{EvaluationFile, FitError, Job, Next, Observer, Outcome, RangeTest, fit, lr_find};
 pub use metric::{Evaluation, Metric};
 pub use recipe::Recipe;
 pub use report::EpochReport;

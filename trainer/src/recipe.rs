@@ -24,7 +24,10 @@ pub use model::{
     CifarResnet, Coatnet, CoatnetSize, ConvStyle, Convnet, Efficientnet, Hybrid, Mlp, ModelSpec, NormKind, Resnet,
     Stem, TokenPool, Vit, VitSized, Wrn,
 };
-pub use optimizer::{Adamw, OptimizerSpec, Sgd};
+pub use optimizer::{
+    Adafactor, Adam, AdamThenSgd, Adamw, Ema, Lamb, Lars, Lion, Lookahead, LrScaling, Muon, MuonStepSize,
+    OptimizerSpec, Rmsprop, Sgd,
+};
 pub use policy::{
     AugMix, AutoAugment, LearnedOn, NoPolicy, Op, Policy, PolicyFile, PolicyFileError, PolicyOp, PolicySpec,
     RandAugment, SubPolicy, TrivialAugment,
@@ -32,7 +35,10 @@ pub use policy::{
 pub use preprocess::{AsItIs, Clahe, Denoise, Equalize, Gaussian, Median, Preprocess};
 pub use pretrained::Pretrained;
 pub use rule::RecipeError;
-pub use schedule::{Constant, Cosine, OneCycle, ScheduleSpec};
+pub use schedule::{
+    Anneal, Constant, Cosine, Cycle, ExpRange, Exponential, MultiStep, OneCycle, Plateau, Polynomial, ScheduleSpec,
+    Sgdr, Step, Warmup,
+};
 
 use rule::{Rule, at_least_one, not_negative, share};
 
@@ -46,10 +52,18 @@ pub struct Recipe {
     pub pretrained: Pretrained,
     /// Passes over the training split.
     pub epochs: u64,
-    /// Images per optimizer step.
+    /// Images that go through the network at once.
     pub batch_size: usize,
+    /// Batches whose mean gradient makes one optimizer step.
+    pub accumulate: usize,
     /// How gradients become steps, with its own learning rate.
     pub optimizer: OptimizerSpec,
+    /// How the optimizer's learning rate follows the images of a step.
+    pub lr_scaling: LrScaling,
+    /// Slow weights behind the optimizer's.
+    pub lookahead: Lookahead,
+    /// A running mean of the weights.
+    pub ema: Ema,
     /// How the learning rate goes over training.
     pub schedule: ScheduleSpec,
     /// What is done to all images once.
@@ -70,6 +84,11 @@ pub struct Recipe {
     pub label_smoothing: f64,
     /// Largest norm of all gradients together; 0 leaves them as they are (Pascanu 2013, arXiv 1211.5063).
     pub clip_norm: f64,
+    /// Largest size of each number of a gradient; 0 leaves them as they are.
+    pub clip_value: f64,
+    /// Largest norm of a unit's gradient as a share of its weights' norm; 0 leaves them as they are (Brock 2021, arXiv
+    /// 2102.06171). The last layer is left alone.
+    pub clip_adaptive: f64,
     /// Epochs without a better validation metric after which training ends; 0 never ends it early.
     pub patience: u64,
     /// How many times the first step's loss an epoch's mean loss may be before the trial has failed; 0 asks only that it
@@ -90,7 +109,11 @@ impl Default for Recipe {
             pretrained: Pretrained::default(),
             epochs: 10,
             batch_size: 128,
+            accumulate: 1,
             optimizer: OptimizerSpec::Sgd(Sgd::default()),
+            lr_scaling: LrScaling::None,
+            lookahead: Lookahead::default(),
+            ema: Ema::default(),
             schedule: ScheduleSpec::Cosine(Cosine::default()),
             preprocess: Preprocess::default(),
             augment: Augment::default(),
@@ -101,6 +124,8 @@ impl Default for Recipe {
             sampling: Sampling::Shuffled,
             label_smoothing: 0.0,
             clip_norm: 0.0,
+            clip_value: 0.0,
+            clip_adaptive: 0.0,
             patience: 0,
             diverge_factor: 0.0,
             target: None,
@@ -141,17 +166,26 @@ impl Recipe {
         let mut rules: Vec<Rule> = vec![
             ("epochs", "at least 1", self.epochs as f64, |x| x >= 1.0),
             ("batch_size", "at least 1", self.batch_size as f64, |x| x >= 1.0),
+            ("accumulate", "at least 1", self.accumulate as f64, |x| x >= 1.0),
             ("label_smoothing", "in [0, 1)", self.label_smoothing, share),
             ("diverge_factor", "0 (off) or at least 1", self.diverge_factor, |x| x == 0.0 || at_least_one(x)),
             ("target", "a number", self.target.unwrap_or(0.0), f64::is_finite),
             ("clip_norm", "0 (off) or more", self.clip_norm, not_negative),
+            ("clip_value", "0 (off) or more", self.clip_value, not_negative),
+            ("clip_adaptive", "0 (off) or more", self.clip_adaptive, not_negative),
         ];
         self.loss.rules(&mut rules);
         self.class_weights.rules(&mut rules);
         self.model.rules(&mut rules);
         self.optimizer.rules(&mut rules);
+        self.lookahead.rules(&mut rules);
+        self.ema.rules(&mut rules);
         self.schedule.rules(&mut rules);
         self.preprocess.rules(&mut rules);
+        if matches!(self.optimizer, OptimizerSpec::Adafactor(_)) {
+            let cycles = f64::from(u8::from(self.schedule.cycles_momentum()));
+            rules.push(("schedule.cycle_momentum", "off with adafactor, which has no momentum", cycles, |x| x == 0.0));
+        }
         self.augment.rules(&mut rules);
         self.test_time.rules(&mut rules);
         match rules.into_iter().find(|(_, _, value, holds)| !holds(*value)) {
@@ -163,6 +197,11 @@ impl Recipe {
     /// Whether a trial's value so far is all that was asked for.
     pub fn is_reached(&self, metric: Metric, value: f64) -> bool {
         self.target.is_some_and(|target| metric.reaches(value, target))
+    }
+
+    /// The learning rate of an epoch (from 0) at the schedule's factor 1.
+    pub fn lr(&self, epoch: u64) -> f64 {
+        self.optimizer.lr_in(epoch) * self.lr_scaling.factor(self.batch_size * self.accumulate)
     }
 
     /// Whether a trial's value is its best epoch's, in the metric's direction.

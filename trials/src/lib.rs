@@ -9,6 +9,7 @@ pub mod forecast;
 pub mod launch;
 pub mod plan;
 pub mod protocol;
+pub mod rates;
 pub mod room;
 mod schema;
 pub mod simulate;

@@ -37,6 +37,9 @@ pub struct Plan {
     pub recipe: Recipe,
     /// What varies.
     pub space: SearchSpace,
+    /// Parameters of it that a range test gives their range.
+    #[serde(default)]
+    pub finds: Vec<String>,
     /// Proposes trials.
     pub sampler: SamplerKind,
     /// Stops trials that do not pay.

@@ -24,6 +24,8 @@ pub enum Shape {
     Integer,
     /// True or false.
     Switch,
+    /// A list, which cannot vary.
+    List,
     /// One of these words.
     Words(Vec<&'static str>),
     /// Any text.
@@ -72,6 +74,7 @@ impl Node {
             Some("integer") => Shape::Integer,
             Some("boolean") => Shape::Switch,
             Some("string") if schema.get("enum").is_none() => Shape::Text,
+            Some("array") => Shape::List,
             _ => Shape::Words(words(schema.get("enum").and_then(Value::as_array).into_iter().flatten())),
         }
     }
@@ -110,10 +113,13 @@ mod tests {
         assert!(matches!(shape("label_smoothing"), Shape::Number));
         assert!(matches!(shape("keep"), Shape::Words(words) if words == ["best", "last"]));
         let Shape::Choice(optimizers) = shape("optimizer") else { panic!("an optimizer is a choice") };
-        assert_eq!(optimizers.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["sgd", "adamw"]);
+        assert_eq!(optimizers.iter().take(3).map(|(kind, _)| *kind).collect::<Vec<_>>(), ["sgd", "adam", "adamw"]);
         assert!(matches!(optimizers[0].1.get("nesterov").unwrap().shape(), Shape::Switch));
         let Shape::Table(augment) = shape("augment") else { panic!("augment is a table") };
         assert_eq!(augment.names().take(2).collect::<Vec<_>>(), ["flip", "crop_padding"]);
+        let Shape::Choice(schedules) = shape("schedule") else { panic!("a schedule is a choice") };
+        let (_, steps) = schedules.iter().find(|(kind, _)| *kind == "multi_step").unwrap();
+        assert!(matches!(steps.get("milestones").unwrap().shape(), Shape::List));
         assert!(recipe().get("kind").is_none() && recipe().get("lr").is_none());
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use toml_edit::{Item, TableLike, Value};
 
 use crate::error::Mistake;
+use crate::rates;
 use crate::schema::{self, Fields, Node, Shape};
 
 /// Checks that every key of a `[recipe]` table, or of a part of it, is one of the recipe's.
@@ -14,11 +15,12 @@ pub fn check_recipe(table: &dyn TableLike) -> Result<(), Mistake> {
     check_fields(table, schema::recipe(), "")
 }
 
-/// Reads the `[space]` table; `recipe` is the recipe that the study fixes, as JSON.
-pub fn read_space(table: &dyn TableLike, recipe: &Json) -> Result<SearchSpace, Mistake> {
-    let mut reader = Reader { parameters: Vec::new() };
+/// Reads the `[space]` table; `recipe` is the recipe that the study fixes, as JSON. Also the names of the parameters
+/// whose range is to be found.
+pub fn read_space(table: &dyn TableLike, recipe: &Json) -> Result<(SearchSpace, Vec<String>), Mistake> {
+    let mut reader = Reader { parameters: Vec::new(), finds: Vec::new() };
     reader.read_table(table, schema::recipe(), Some(recipe), "", None)?;
-    Ok(SearchSpace(reader.parameters))
+    Ok((SearchSpace(reader.parameters), reader.finds))
 }
 
 fn check_fields(table: &dyn TableLike, fields: Fields, path: &str) -> Result<(), Mistake> {
@@ -86,6 +88,7 @@ fn join(path: &str, key: &str) -> String {
 
 struct Reader {
     parameters: Vec<Parameter>,
+    finds: Vec<String>,
 }
 
 impl Reader {
@@ -113,6 +116,14 @@ impl Reader {
                 (Shape::Table(_), None) => {
                     return Err(Mistake::new(span, format!("`{at}` is a table"))
                         .with_help(format!("vary one of its fields: `{at}.… = [ … ]`")));
+                }
+                (Shape::Number, None) if item.as_str() == Some(rates::FIND) => {
+                    if !rates::can_be_found(&at) {
+                        return Err(Mistake::new(span, format!("`{at}` cannot be found by a range test"))
+                            .with_help("only an optimizer's `lr` can; give a range, as `{ low = …, high = … }`"));
+                    }
+                    self.finds.push(at.clone());
+                    self.push(&at, rates::unfound(), when);
                 }
                 (shape, _) => self.push(&at, distribution(item, &shape, &at, span)?, when),
             }
@@ -202,6 +213,10 @@ fn distribution(item: &Item, shape: &Shape, at: &str, span: Option<Range<usize>>
     match shape {
         Shape::Words(words) => return words_of(item, words, at, span),
         Shape::Text => return texts_of(item, at, span),
+        Shape::List => {
+            return Err(Mistake::new(span, format!("`{at}` is a list, and lists do not vary"))
+                .with_help("give the list under [recipe]"));
+        }
         Shape::Switch => {
             let switches = item.as_array().map(|array| array.iter().map(Value::as_bool).collect::<Option<Vec<_>>>());
             let choices =
@@ -278,7 +293,8 @@ mod tests {
 
     fn read(text: &str) -> Result<SearchSpace, Mistake> {
         let document = toml_edit::Document::parse(text).unwrap();
-        read_space(document.as_table(), &serde_json::to_value(Recipe::default()).unwrap())
+        let recipe = serde_json::to_value(Recipe::default()).unwrap();
+        read_space(document.as_table(), &recipe).map(|(space, _)| space)
     }
 
     fn check(text: &str, expected: &[(&str, Option<&str>)]) {
@@ -350,6 +366,18 @@ mod tests {
             "3",
             "`epochs` has one value, so nothing varies",
             "put it under [recipe], or write `epochs = { low = …, high = … }`",
+        );
+        check_mistake(
+            "[schedule.multi_step]\nmilestones = [0.5, 0.75]",
+            "[0.5, 0.75]",
+            "`schedule.multi_step.milestones` is a list, and lists do not vary",
+            "give the list under [recipe]",
+        );
+        check_mistake(
+            "optimizer.momentum = 'find'",
+            "'find'",
+            "`optimizer.momentum` cannot be found by a range test",
+            "only an optimizer's `lr` can; give a range, as `{ low = …, high = … }`",
         );
         check_mistake("keep = ['bets']", "'bets'", "unknown `keep` `bets`", "did you mean `best`?");
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use nightsweep_search::{Direction, Distribution, Objective, ParamValue, Params, PrunerKind, SamplerKind, SearchSpace};
+use nightsweep_search::{Direction, Distribution, Objective, ParamValue, PrunerKind, SamplerKind, SearchSpace};
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe};
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use crate::bind::{self, BindError};
 use crate::confirm::Confirm;
 use crate::error::{Mistake, StudyFileError};
 use crate::plan::Plan;
+use crate::rates;
 use crate::space_table;
 
 /// The tables of a study file as serde reads them; `[recipe]` and `[space]` are read by their own rules too.
@@ -105,7 +106,8 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
     }
     file.recipe.check().map_err(|error| Mistake::new(span_of(table("recipe"), error.field), error.to_string()))?;
     let recipe = serde_json::to_value(&file.recipe).expect("a recipe is JSON");
-    let space = table("space").map_or(Ok(SearchSpace::default()), |space| space_table::read_space(space, &recipe))?;
+    let space = table("space").map_or(Ok(Default::default()), |space| space_table::read_space(space, &recipe));
+    let (space, finds) = space?;
     space.validate().map_err(|error| {
         let message = error.to_string();
         let param = message.split('`').nth(1).unwrap_or_default();
@@ -133,6 +135,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         folder,
         recipe: file.recipe,
         space,
+        finds,
         sampler: file.search.sampler,
         pruner: file.search.pruner,
         confirm: file.confirm,
@@ -191,15 +194,7 @@ fn check_name(name: &str, span: Option<Range<usize>>) -> Result<(), Mistake> {
 fn check_ends(recipe: &Recipe, space: &SearchSpace) -> Result<(), (String, BindError)> {
     for parameter in &space.0 {
         for value in ends(&parameter.distribution) {
-            let mut params = Params::default();
-            let mut ancestors = Vec::new();
-            let mut child = parameter;
-            while let Some(when) = &child.when {
-                let Some(parent) = space.0.iter().find(|other| other.name == when.parent) else { break };
-                ancestors.push((parent.name.clone(), when.equals[0].clone()));
-                child = parent;
-            }
-            params.0.extend(ancestors.into_iter().rev());
+            let mut params = rates::conditions(space, parameter);
             params.0.insert(parameter.name.clone(), value);
             bind::bind(recipe, &params).map_err(|error| (parameter.name.clone(), error))?;
         }

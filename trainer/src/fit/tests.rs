@@ -123,6 +123,41 @@ fn training_learns_what_can_be_learned() {
     }
 }
 
+/// A small recipe with these changes of whole top-level keys.
+fn changed(changes: &str) -> Recipe {
+    let mut recipe: toml::Table = toml::from_str(
+        "epochs = 2\nbatch_size = 16\nmodel = { kind = 'mlp', width = 8, depth = 1 }\n\
+         optimizer = { kind = 'sgd', lr = 0.05 }\nschedule = { kind = 'constant' }\n\
+         augment = { flip = 0.0, crop_padding = 0 }",
+    )
+    .unwrap();
+    recipe.extend(toml::from_str::<toml::Table>(changes).unwrap());
+    recipe.try_into().unwrap()
+}
+
+/// Changes of the small recipe by which a training keeps more from one batch to the next.
+const WITH_STATE: &[&str] = &[
+    "optimizer = { kind = 'adam' }",
+    "optimizer = { kind = 'rmsprop', momentum = 0.5, centered = true }",
+    "optimizer = { kind = 'lamb' }",
+    "optimizer = { kind = 'lars' }",
+    "optimizer = { kind = 'adafactor' }",
+    "optimizer = { kind = 'lion' }",
+    "optimizer = { kind = 'muon' }",
+    "model = { kind = 'convnet', width = 4 }\noptimizer = { kind = 'muon' }",
+    "optimizer = { kind = 'adam_then_sgd', switch_epoch = 1 }",
+    "optimizer = { kind = 'adam_then_sgd', switch_epoch = 2, sgd_lr = 0.01 }",
+    "accumulate = 2",
+    "accumulate = 4\noptimizer = { kind = 'adamw' }",
+    "clip_value = 0.01\nclip_adaptive = 0.1\nclip_norm = 0.1",
+    "lookahead = { every = 3 }",
+    "ema = { decay = 0.9 }",
+    "model = { kind = 'convnet', width = 4 }\nema = { decay = 0.9, keep = false }\naccumulate = 2",
+    "augment = { flip = 0.0, crop_padding = 1, mixup = 0.4, cutmix = 1.0, mix_until = 0.8 }",
+    "schedule = { kind = 'plateau', patience = 0, gamma = 0.5, threshold = 0.5 }",
+    "schedule = { kind = 'one_cycle', cycle_momentum = true }",
+];
+
 #[test]
 fn a_trial_stopped_at_any_place_and_resumed_is_the_uninterrupted_one() {
     let [mlp, ..] = recipes();
@@ -130,11 +165,12 @@ fn a_trial_stopped_at_any_place_and_resumed_is_the_uninterrupted_one() {
     let policies = ["aug_mix", "auto_augment", "rand_augment", "trivial_augment"]
         .map(|kind| toml::from_str(&format!("policy = {{ kind = '{kind}' }}\nflip = 0.0\nerase = 0.3")).unwrap());
     let augmented = [mixed].into_iter().chain(policies).map(|augment| Recipe { augment, ..mlp.clone() });
-    for recipe in recipes().into_iter().chain(augmented) {
+    let with_state = WITH_STATE.iter().map(|changes| Recipe { epochs: 4, ..changed(changes) });
+    for recipe in recipes().into_iter().chain(augmented).chain(with_state) {
         let mut whole = Script::default();
         let outcome = run(&recipe, None, 0, &mut whole);
-        // Six steps an epoch; after an epoch's report, and in the midst of an epoch.
-        let stops = [(Some(1), None), (Some(3), None), (None, Some(1)), (None, Some(8)), (None, Some(17))];
+        // Four or six batches an epoch; after an epoch's report, in the midst of an epoch, and of an update.
+        let stops = [(Some(1), None), (Some(3), None), (None, Some(1)), (None, Some(8)), (None, Some(11))];
         for (pause_after, interrupt_at) in stops {
             let temporary = tempfile::tempdir().unwrap();
             let folder = CheckpointFolder::new(temporary.path());
@@ -144,7 +180,7 @@ fn a_trial_stopped_at_any_place_and_resumed_is_the_uninterrupted_one() {
             let mut second = Script::default();
             let resumed = run(&recipe, Some(&folder), first.reports.len() as u64, &mut second);
             let both = [first.reports, second.reports].concat();
-            assert_eq!(learned(&both), learned(&whole.reports), "{:?} {pause_after:?} {interrupt_at:?}", recipe.model);
+            assert_eq!(learned(&both), learned(&whole.reports), "{recipe:?} {pause_after:?} {interrupt_at:?}");
             assert_eq!(resumed, outcome);
         }
     }
@@ -188,18 +224,10 @@ fn patience_ends_a_training_that_no_longer_improves() {
     assert_eq!(script.reports.len() as u64, epoch + 2);
 }
 
-/// What is learned with a small base recipe under these changes of whole top-level keys.
+/// What is learned with the small recipe under these changes.
 fn learned_with(changes: &str) -> Vec<Vec<f64>> {
-    let mut recipe: toml::Table = toml::from_str(
-        "epochs = 2\nbatch_size = 16\nmodel = { kind = 'mlp', width = 8, depth = 1 }\n\
-         optimizer = { kind = 'sgd', lr = 0.05 }\nschedule = { kind = 'constant' }\n\
-         augment = { flip = 0.0, crop_padding = 0 }",
-    )
-    .unwrap();
-    recipe.extend(toml::from_str::<toml::Table>(changes).unwrap());
-    let recipe: Recipe = recipe.try_into().unwrap();
     let mut script = Script::default();
-    run_on(&skewed_data(), &recipe, None, 0, &mut script);
+    run_on(&skewed_data(), &changed(changes), None, 0, &mut script);
     learned(&script.reports)
 }
 
@@ -233,6 +261,17 @@ fn every_field_of_the_recipe_has_an_effect() {
         (sigmoid_focal, "loss = { kind = 'sigmoid_focal', gamma = 1.0 }"),
         (sigmoid_focal, "loss = { kind = 'sigmoid_focal', alpha = 0.5 }"),
         ("", "target = 0.1"),
+        ("", "clip_value = 0.001"),
+        ("", "clip_adaptive = 0.01"),
+        ("", "accumulate = 2"),
+        ("", "lr_scaling = 'linear'"),
+        ("lr_scaling = 'linear'", "lr_scaling = 'sqrt'"),
+        ("", "lookahead = { every = 3 }"),
+        ("", "ema = { decay = 0.9 }"),
+        ("ema = { decay = 0.9 }", "ema = { decay = 0.5 }"),
+        ("ema = { decay = 0.9 }", "ema = { decay = 0.9, warmup = false }"),
+        ("ema = { decay = 0.9 }", "ema = { decay = 0.9, keep = false }"),
+        ("lookahead = { every = 2 }", "lookahead = { every = 3 }"),
         ("", "normalize = 'unit'"),
         ("normalize = 'imagenet'", "normalize = 'unit'"),
         ("normalize = 'imagenet'", "normalize = 'centered'"),
@@ -258,6 +297,11 @@ fn every_field_of_the_recipe_has_an_effect() {
         (adamw, "optimizer = { kind = 'adamw', weight_decay = 0.5 }"),
         ("", "schedule = { kind = 'constant', warmup_epochs = 1 }"),
         ("", "schedule = { kind = 'cosine' }"),
+        (
+            "schedule = { kind = 'triangular' }",
+            "schedule = { kind = 'triangular2', up_epochs = 0.5, down_epochs = 0.5 }",
+        ),
+        ("schedule = { kind = 'triangular' }", "schedule = { kind = 'cosine_cyclical' }"),
         ("schedule = { kind = 'cosine' }", "schedule = { kind = 'cosine', warmup_epochs = 1 }"),
         ("schedule = { kind = 'cosine' }", "schedule = { kind = 'cosine', final_factor = 0.5 }"),
         ("", one_cycle),
@@ -265,7 +309,69 @@ fn every_field_of_the_recipe_has_an_effect() {
         (one_cycle, "schedule = { kind = 'one_cycle', div_factor = 5 }"),
         (one_cycle, "schedule = { kind = 'one_cycle', final_div_factor = 2 }"),
     ];
-    for (before, after) in changes {
+    let fields_of_a_kind = [
+        ("optimizer = { kind = 'adam' }", "lr=0.01 beta1=0.5 beta2=0.9 epsilon=0.1 weight_decay=0.1"),
+        (
+            "optimizer = { kind = 'rmsprop' }",
+            "lr=0.02 alpha=0.5 epsilon=0.1 momentum=0.5 centered=true weight_decay=0.1",
+        ),
+        ("optimizer = { kind = 'lamb' }", "lr=0.01 beta1=0.5 beta2=0.9 epsilon=0.1 weight_decay=0.5"),
+        (
+            "optimizer = { kind = 'lars' }",
+            "lr=2.0 momentum=0.5 nesterov=true trust_coefficient=0.01 epsilon=0.1 weight_decay=0.1",
+        ),
+        (
+            "optimizer = { kind = 'adafactor' }",
+            "lr=0.02 beta2_decay=-0.3 min_scale=0.5 clip_threshold=2.0 weight_decay=0.5",
+        ),
+        ("optimizer = { kind = 'lion', lr = 0.001 }", "beta1=0.5 beta2=0.5 weight_decay=0.5"),
+        ("optimizer = { kind = 'lion' }", "lr=0.01"),
+        (
+            "optimizer = { kind = 'muon' }",
+            "lr=0.01 momentum=0.5 nesterov=false iterations=3 step_size='original' weight_decay=1.0 adamw_factor=3.0 \
+             beta1=0.5 beta2=0.9 epsilon=0.1",
+        ),
+        (
+            "optimizer = { kind = 'adam_then_sgd', switch_epoch = 1 }",
+            "lr=0.01 beta1=0.5 beta2=0.9 epsilon=0.1 sgd_lr=0.01 momentum=0.5 nesterov=false weight_decay=0.1",
+        ),
+        ("optimizer = { kind = 'adam_then_sgd' }", "switch_epoch=1"),
+        ("lookahead = { every = 3 }", "alpha=0.3"),
+        ("schedule = { kind = 'constant', warmup_epochs = 1 }", "warmup='exponential'"),
+        ("schedule = { kind = 'step', every_epochs = 1 }", "gamma=0.5 warmup_epochs=1"),
+        ("schedule = { kind = 'step' }", "every_epochs=1"),
+        ("schedule = { kind = 'multi_step' }", "milestones=[0.3] gamma=0.5 warmup_epochs=1"),
+        ("schedule = { kind = 'exponential' }", "gamma=0.5 warmup_epochs=1"),
+        ("schedule = { kind = 'polynomial' }", "power=2.0 final_factor=0.5 warmup_epochs=1"),
+        ("schedule = { kind = 'cosine', warmup_epochs = 1 }", "warmup='exponential'"),
+        ("schedule = { kind = 'sgdr' }", "first_epochs=0.5 final_factor=0.5 warmup_epochs=0.5"),
+        ("schedule = { kind = 'sgdr', first_epochs = 0.5 }", "t_mult=1.0 decay=0.5"),
+        ("schedule = { kind = 'triangular' }", "base_factor=0.5 up_epochs=1.0 cycle_momentum=true"),
+        ("schedule = { kind = 'triangular', up_epochs = 0.5 }", "down_epochs=1.0"),
+        ("schedule = { kind = 'triangular2', cycle_momentum = true }", "min_momentum=0.5 max_momentum=0.95"),
+        ("schedule = { kind = 'exp_range', cycle_momentum = true }", "gamma=0.5 min_momentum=0.5 max_momentum=0.95"),
+        ("schedule = { kind = 'exp_range', up_epochs = 0.5 }", "base_factor=0.5 down_epochs=1.0 cycle_momentum=true"),
+        ("schedule = { kind = 'exp_range' }", "up_epochs=1.0"),
+        ("schedule = { kind = 'one_cycle' }", "anneal='linear' cycle_momentum=true"),
+        ("schedule = { kind = 'one_cycle', cycle_momentum = true }", "min_momentum=0.5 max_momentum=0.99"),
+        (
+            "epochs = 5\nschedule = { kind = 'plateau', patience = 0, threshold = 0.9, gamma = 0.2 }",
+            "cooldown=2 final_factor=0.5 warmup_epochs=1",
+        ),
+        ("epochs = 5\nschedule = { kind = 'plateau', patience = 0, threshold = 0.9 }", "gamma=0.5"),
+        ("epochs = 5\nschedule = { kind = 'plateau', threshold = 0.9 }", "patience=1"),
+        (
+            "epochs = 5\noptimizer = { kind = 'sgd', lr = 0.002 }\nschedule = { kind = 'plateau', patience = 0 }",
+            "threshold=0.9",
+        ),
+    ];
+    let of_a_kind = fields_of_a_kind.into_iter().flat_map(|(kind, fields)| {
+        let with = move |field: &str| (kind.to_owned(), format!("{}, {field} }}", kind.trim_end_matches(" }")));
+        fields.split_whitespace().map(with)
+    });
+    let changes = changes.into_iter().map(|(before, after)| (before.to_owned(), after.to_owned()));
+    for (before, after) in changes.chain(of_a_kind) {
+        let (before, after) = (&before, &after);
         assert_ne!(learned_with(before), learned_with(after), "`{before}` and `{after}` train the same");
     }
 }
@@ -360,6 +466,82 @@ fn every_field_of_augmentation_and_preprocessing_has_an_effect() {
     ] {
         assert_ne!(learned_with(before), learned_with(after), "`{before}` and `{after}` train the same");
     }
+}
+
+#[test]
+fn the_mean_of_the_weights_is_measured_beside_them_or_kept() {
+    let trained = |ema: &str| {
+        let mut script = Script::default();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = CheckpointFolder::new(temporary.path());
+        let recipe = Recipe { keep: Keep::Last, ..changed(&format!("ema = {ema}")) };
+        run(&recipe, Some(&folder), 0, &mut script);
+        let weights = folder.load().unwrap().unwrap().weights().clone();
+        let data = data();
+        let kept = evaluate_weights(&recipe, &data, weights, data.validation.clone(), &Device::flex()).unwrap();
+        (script.reports.last().unwrap().metrics.clone(), kept.loss)
+    };
+    let (off, _) = trained("{}");
+    let (measured, raw) = trained("{ decay = 0.9, keep = false }");
+    let (judged, mean) = trained("{ decay = 0.9 }");
+    assert_eq!((off["val_loss"], raw), (measured["val_loss"], measured["val_loss"]));
+    assert_eq!((judged["val_loss"], judged["raw_val_loss"]), (measured["ema_val_loss"], off["val_loss"]));
+    assert_eq!(mean, judged["val_loss"]);
+    assert_ne!(judged["val_loss"], off["val_loss"]);
+}
+
+#[test]
+fn a_range_test_finds_the_rates_at_which_the_loss_falls() {
+    let check = |changes: &str, low: f64, high: f64| {
+        let (recipe, device, data) = (changed(changes), Device::flex(), data());
+        let seed = TrialSeed { study: 7, trial: 3 };
+        let metric = Metric::ValAccuracy;
+        let job = Job {
+            recipe: &recipe,
+            data: &data,
+            seed,
+            metric,
+            device: &device,
+            checkpoints: None,
+            base: Path::new(""),
+            reported: 0,
+        };
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let curve = lr_find(&job, RangeTest::default(), &mut |_| true).unwrap();
+        let found = curve.suggest().unwrap();
+        assert!(found.low < found.valley && found.valley <= found.high, "{changes}: {found:?}");
+        assert!(low < found.valley && found.valley < high, "{changes}: {found:?}");
+        assert_eq!(lr_find(&job, RangeTest::default(), &mut |_| true).unwrap(), curve, "it repeats");
+        let two = lr_find(&job, RangeTest::default(), &mut |point| point.lr < 1.1e-7).unwrap();
+        assert_eq!(two.points.len(), 2);
+    };
+    check("", 1e-4, 1.0);
+    check("optimizer = { kind = 'adamw' }\naccumulate = 2\nlr_scaling = 'sqrt'", 1e-4, 1.0);
+    check("optimizer = { kind = 'sgd', lr = 0.0 }", 1e-4, 1.0);
+}
+
+#[test]
+fn accumulated_batches_train_as_one_of_their_size() {
+    let batches = learned_with("batch_size = 8\naccumulate = 4");
+    let one = learned_with("batch_size = 32");
+    for (batches, one) in batches.iter().flatten().zip(one.iter().flatten()) {
+        assert!((batches - one).abs() < 1e-5, "{batches} is not {one}");
+    }
+}
+
+#[test]
+fn the_rate_follows_the_images_of_an_update() {
+    let check = |scaling: &str, batch_size: usize, accumulate: usize, expected: f64| {
+        let text = format!("lr_scaling = '{scaling}'\nbatch_size = {batch_size}\naccumulate = {accumulate}");
+        let lr = changed(&text).lr(0);
+        assert!((lr - expected).abs() < 1e-12, "{text}: {lr}");
+        assert_eq!(learned_with(&text)[0][3], lr, "{text}");
+    };
+    check("none", 16, 1, 0.05);
+    check("linear", 16, 1, 0.05 / 16.0);
+    check("linear", 32, 2, 0.05 / 4.0);
+    check("sqrt", 16, 1, 0.05 / 4.0);
+    check("sqrt", 64, 4, 0.05);
 }
 
 #[test]
