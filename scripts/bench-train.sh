@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Training steps on the CPU, ours and PyTorch's in turns: images/s and their ratio per network, image and threads.
+#
+#   scripts/bench-train.sh [--python PYTHON] [--nets resnet8,vit] [--images 32x32x3] [--threads 1,2] [--seconds 4]
+#
+# PYTHON needs torch; timm for efficientnet_lite0. Markdown goes to standard output, as docs/results.md quotes it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python=python3
+if [ "${1:-}" = --python ]; then
+    python=$2
+    shift 2
+fi
+# Cargo names the binary in its messages; without a list of programs it would have to be guessed.
+bench=${BENCH:-$(cargo bench --workspace --bench train --no-run --message-format json |
+    "$python" -c 'import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("target", {}).get("name") == "train" and message.get("executable"):
+        print(message["executable"])')}
+exec "$python" scripts/bench-train.py "$bench" "$@"
