@@ -16,7 +16,7 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex, Shape};
 use burn::tensor::{Bytes, DType, Tensor};
-use nightsweep_kernels::norm::{self, Clamp, Norm, NormGradient, scale_shift_clamp};
+use nightsweep_kernels::norm::{self, Clamp, Moments, Norm, NormGradient, scale_shift_clamp};
 use nightsweep_kernels::{Conv, ConvShape, Gradient, Stored};
 
 type Tracking = Autodiff<Flex>;
@@ -43,7 +43,7 @@ pub enum Added {
 /// A convolution of square filters, and what of it is fixed.
 #[derive(Clone, Debug)]
 pub struct Filters {
-    /// `[outputs, inputs, kernel, kernel]`.
+    /// `[outputs, inputs, kernel, kernel]`, or `[outputs, 1, kernel, kernel]` if each channel sees itself alone.
     pub weight: Tensor<4>,
     /// Pixels from one place of the filter to the next.
     pub stride: usize,
@@ -163,6 +163,27 @@ pub fn conv_affine(
     Some(Tensor::from_primitive::<Flex>(from_channels_last(output, output_dims(&conv, batch))))
 }
 
+/// Batch norm with the batch's own statistics and activation of a training step, without a convolution before.
+pub fn norm_clamp(input: &Tensor<4>, affine: &Affine, clamp: Clamp) -> Option<Normed> {
+    let (x, gamma, beta) = (tracked(input)?, tracked(&affine.gamma)?, tracked(&affine.beta)?);
+    let data = channels_last(x.primitive().clone());
+    let dims = last_dims(&data);
+    let moments = Moments::of(numbers(&data), dims[3], dims[0]);
+    let [gamma_of, beta_of] = [&gamma, &beta].map(|vector| contiguous(vector.primitive().clone()));
+    let norm = Norm::new(&moments, numbers(&gamma_of), numbers(&beta_of), affine.epsilon);
+    let affine = [&norm.scale[..], &norm.shift[..]];
+    let output = scale_shift_clamp(numbers(&data), dims[0], affine, norm::Shortcut::Nothing, clamp);
+    let nodes = [x.node(), gamma.node(), beta.node()];
+    let saved = SavedNorm { data, norm, clamp };
+    let output = finish(NormAlone.prepare::<NoCheckpointing>(nodes), saved, from_channels_last(output, dims));
+    Some(Normed {
+        output: Tensor::from_primitive::<Tracking>(output),
+        input: input.clone(),
+        mean: Tensor::from_floats(moments.mean.as_slice(), &input.device().inner()),
+        variance: Tensor::from_floats(moments.unbiased_variance().as_slice(), &input.device().inner()),
+    })
+}
+
 /// A convolution alone, with gradients where the tensors have them.
 pub fn conv(input: &Tensor<4>, filters: &Filters) -> Option<Tensor<4>> {
     let conv = Conv::new(filters.shape(input.dims()));
@@ -182,9 +203,20 @@ pub fn conv(input: &Tensor<4>, filters: &Filters) -> Option<Tensor<4>> {
 }
 
 impl Filters {
-    fn shape(&self, [batch, _, height, width]: [usize; 4]) -> ConvShape {
-        let [outputs, inputs, kernel, _] = self.weight.dims();
-        ConvShape { batch, height, width, inputs, outputs, kernel, stride: self.stride, padding: self.padding }
+    fn shape(&self, [batch, inputs, height, width]: [usize; 4]) -> ConvShape {
+        let [outputs, seen, kernel, _] = self.weight.dims();
+        let depthwise = seen == 1 && inputs > 1;
+        ConvShape {
+            batch,
+            height,
+            width,
+            inputs,
+            outputs,
+            kernel,
+            stride: self.stride,
+            padding: self.padding,
+            depthwise,
+        }
     }
 }
 
@@ -319,6 +351,37 @@ impl Backward<Flex, 2> for ConvAlone {
         }
         if let Some(node) = to_w {
             grads.register::<Flex>(node, from_numbers(to_weights, weight.layout().shape().clone()));
+        }
+    }
+}
+
+/// The step back of [`norm_clamp`]; parents: input, gamma, beta.
+#[derive(Debug)]
+struct NormAlone;
+
+struct SavedNorm {
+    data: FlexTensor,
+    norm: Norm,
+    clamp: Clamp,
+}
+
+impl Backward<Flex, 3> for NormAlone {
+    type State = Shared<SavedNorm>;
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let SavedNorm { data, norm, clamp } = &*ops.state.0;
+        let gradient = channels_last(grads.consume::<Flex>(&ops.node));
+        let dims = last_dims(data);
+        let gradient = NormGradient::new(numbers(&gradient), numbers(data), dims[0], norm, *clamp);
+        let [to_x, to_gamma, to_beta] = ops.parents.map(|parent| parent.map(|node| node.id));
+        if let Some(node) = to_x {
+            grads.register::<Flex>(node, from_channels_last(gradient.write(), dims));
+        }
+        for (node, vector) in [to_gamma, to_beta].into_iter().zip(gradient.to_parameters) {
+            if let Some(node) = node {
+                let shape = Shape::from([vector.len()]);
+                grads.register::<Flex>(node, from_numbers(vector, shape));
+            }
         }
     }
 }

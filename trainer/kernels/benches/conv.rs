@@ -24,8 +24,17 @@ fn main() {
         [4, 512, 512, 3, 1],
         [16, 64, 128, 1, 2],
     ] {
-        let shape =
-            ConvShape { batch: 64, height: side, width: side, inputs, outputs, kernel, stride, padding: kernel / 2 };
+        let shape = ConvShape {
+            batch: 64,
+            height: side,
+            width: side,
+            inputs,
+            outputs,
+            kernel,
+            stride,
+            padding: kernel / 2,
+            depthwise: false,
+        };
         let images = vec![0.5; shape.batch * shape.input_len()];
         let weights = vec![0.5; shape.weight_len()];
         let gradient = vec![0.5; shape.batch * shape.output_len()];

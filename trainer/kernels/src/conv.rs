@@ -1,4 +1,4 @@
-//! Dense convolutions of square filters, forward and backward, on images with the channels last.
+//! Convolutions of square filters, dense and depthwise, forward and backward, on images with the channels last.
 //!
 //! No patch matrix is made: each image is laid out once as a [`Panel`] that stays in the second-level cache, and tiles of
 //! pixels and output channels are summed in registers from there (Georganas 2018, arXiv 1808.05567). The gradient to the
@@ -15,7 +15,7 @@ use crate::fresh::{assume_written, fresh};
 use crate::norm::{self, Moments, NormGradient};
 use crate::panel::{Panel, Pixels, Stored};
 use crate::simd::{Isa, Kernel, LANES, LEVEL, Level, dispatch};
-use crate::tile::{Inputs, Rectangle, correlate, outer_products};
+use crate::tile::{Inputs, Rectangle, correlate, filter_channels, inner_products, outer_products};
 
 /// What is convolved with what; all sides square but the image's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct ConvShape {
     pub stride: usize,
     /// Zeros around the image.
     pub padding: usize,
+    /// Whether each channel has a filter of its own and sees no other; then there are as many outputs as inputs.
+    pub depthwise: bool,
 }
 
 impl ConvShape {
@@ -54,9 +56,10 @@ impl ConvShape {
         self.output_size().iter().product::<usize>() * self.outputs
     }
 
-    /// Numbers of the weights, `[outputs, inputs, kernel, kernel]`.
+    /// Numbers of the weights, `[outputs, inputs, kernel, kernel]`; depthwise, `[outputs, 1, kernel, kernel]`.
     pub fn weight_len(&self) -> usize {
-        self.outputs * self.inputs * self.kernel * self.kernel
+        let inputs = if self.depthwise { 1 } else { self.inputs };
+        self.outputs * inputs * self.kernel * self.kernel
     }
 }
 
@@ -108,6 +111,7 @@ struct Correlation {
     block: usize,
     /// Vectors of outputs in a tile, at most.
     vectors: usize,
+    depthwise: bool,
     /// Rows and columns of pixels.
     size: [usize; 2],
     /// Numbers in the output before the first pixel, from a row to the next, from a pixel to the next.
@@ -125,14 +129,15 @@ impl Conv {
 
     /// Plans for a level of instructions.
     pub fn at(level: Level, shape: ConvShape) -> Self {
-        let ConvShape { height, width, inputs, outputs, kernel, stride, padding, .. } = shape;
+        let ConvShape { height, width, inputs, outputs, kernel, stride, padding, depthwise, .. } = shape;
+        assert!(!depthwise || inputs == outputs, "{shape:?} has not one filter for each channel");
         assert!(kernel > 0 && stride > 0 && inputs > 0 && outputs > 0, "{shape:?} has an empty side");
         assert!(height.min(width) + 2 * padding >= kernel, "{shape:?} has no room for its filter");
         let size = shape.output_size();
         let reach = kernel.div_ceil(stride) - 1;
         let of_inputs = Panel {
             channels: inputs,
-            block: if inputs <= 4 { 4 } else { LANES },
+            block: if inputs <= 4 && !depthwise { 4 } else { LANES },
             stride,
             phases: kernel.min(stride),
             offset: padding,
@@ -157,6 +162,7 @@ impl Conv {
             outputs,
             block: of_inputs.block,
             vectors: vectors(level, outputs, size[1]),
+            depthwise,
             size,
             place: [0, size[1] * outputs, outputs],
         };
@@ -363,6 +369,7 @@ impl Correlation {
             outputs: inputs,
             block: panel.block,
             vectors: vectors(level, inputs, size[1]),
+            depthwise: shape.depthwise,
             size,
             place: [(first[0] * width + first[1]) * inputs, stride * width * inputs, stride * inputs],
         })
@@ -370,7 +377,8 @@ impl Correlation {
 
     /// Numbers of the packed weights, whose lanes are full.
     fn packed_len(&self) -> usize {
-        self.taps.len() * self.channels * self.outputs.div_ceil(LANES) * LANES
+        let channels = if self.depthwise { 1 } else { self.channels };
+        self.taps.len() * channels * self.outputs.div_ceil(LANES) * LANES
     }
 
     /// The groups of output vectors: where they begin, and how many they are (a power of two).
@@ -421,7 +429,8 @@ impl Correlation {
     }
 
     fn unpack(&self, packed: &[f32], kernel: usize) -> Vec<f32> {
-        let mut weights = vec![0.0; self.outputs * self.channels * kernel * kernel];
+        let channels = if self.depthwise { 1 } else { self.channels };
+        let mut weights = vec![0.0; self.outputs * channels * kernel * kernel];
         self.for_each_weight(kernel, Side::Forward, |from, to| weights[to] = packed[from]);
         weights
     }
@@ -445,8 +454,53 @@ impl Correlation {
         // SAFETY: the panel has the taps of each of these pixels, as `Conv::at` made it; the caller has the rest.
         unsafe {
             match self.block {
+                _ if self.depthwise => self.run_depthwise::<I>(panel, panels, weights, out, image_len, adds),
                 4 => self.run_blocked::<I, 4>(panel, panels, weights, out, image_len, adds),
                 _ => self.run_blocked::<I, LANES>(panel, panels, weights, out, image_len, adds),
+            }
+        }
+    }
+
+    /// [`Self::run`] where each channel has its own filter.
+    #[inline(always)]
+    unsafe fn run_depthwise<I: Isa>(
+        &self,
+        panel: &Panel,
+        panels: &[f32],
+        weights: &[f32],
+        out: *mut f32,
+        image_len: usize,
+        adds: bool,
+    ) {
+        let [rows, columns] = self.size;
+        for (image, panel_of_image) in panels.chunks_exact(panel.image_len()).enumerate() {
+            for block in 0..panel.blocks() {
+                let lanes = self.channels - block * LANES;
+                for row in 0..rows {
+                    // SAFETY: as the caller promises.
+                    unsafe {
+                        let x = panel_of_image.as_ptr().add(block * panel.block_stride() + row * panel.row_stride());
+                        let weights = weights.as_ptr().add(block * self.taps.len() * LANES);
+                        let to = out.add(image * image_len + self.place[0] + row * self.place[1] + block * LANES);
+                        let mut column = 0;
+                        macro_rules! tile {
+                            ($p:literal) => {{
+                                let (x, to) = (x.add(column * LANES), to.add(column * self.place[2]));
+                                filter_channels::<I, $p>(x, &self.taps, weights, to, self.place[2], lanes, adds);
+                                column += $p;
+                            }};
+                        }
+                        while column + 8 <= columns {
+                            tile!(8);
+                        }
+                        while column + 4 <= columns {
+                            tile!(4);
+                        }
+                        while column < columns {
+                            tile!(1);
+                        }
+                    }
+                }
             }
         }
     }
@@ -630,8 +684,47 @@ impl Conv {
         // SAFETY: the caller's.
         unsafe {
             match self.inputs.block {
+                _ if self.shape.depthwise => self.sum_depthwise::<I>(x, gradient, sums),
                 4 => self.sum_weights_blocked::<I, 4>(images, x, gradient, sums),
                 _ => self.sum_weights_blocked::<I, LANES>(images, x, gradient, sums),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_depthwise<I: Isa>(&self, x: &[f32], gradient: &[f32], sums: &mut [f32]) {
+        let Self { inputs, gradients, forward, .. } = self;
+        let [rows, columns] = forward.size;
+        let over = Rectangle {
+            images: x.len() / inputs.image_len(),
+            rows,
+            columns,
+            image_stride: [inputs.image_len(), gradients.image_len()],
+            row_stride: [inputs.row_stride(), gradients.row_stride()],
+            vector_stride: 0,
+        };
+        for block in 0..inputs.blocks() {
+            // SAFETY: the rectangle is inside the panels, and the sums have each tap of each block.
+            unsafe {
+                let x = x.as_ptr().add(block * inputs.block_stride());
+                let offset = gradients.offset * (gradients.row_stride() + LANES);
+                let gradient = gradient.as_ptr().add(block * gradients.block_stride() + offset);
+                let sums = sums.as_mut_ptr().add(block * forward.taps.len() * LANES);
+                let mut tap = 0;
+                macro_rules! tile {
+                    ($t:literal) => {{
+                        let taps = std::array::from_fn(|index| forward.taps[tap + index]);
+                        inner_products::<I, $t>(x, taps, gradient, over, sums.add(tap * LANES));
+                        tap += $t;
+                    }};
+                }
+                while tap < forward.taps.len() {
+                    match forward.taps.len() - tap {
+                        9 => tile!(9),
+                        5.. => tile!(5),
+                        _ => tile!(1),
+                    }
+                }
             }
         }
     }

@@ -6,6 +6,8 @@
 
 #![expect(unsafe_code, reason = "reads and writes vectors")]
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use crate::fresh::{assume_written, fresh};
@@ -382,6 +384,43 @@ impl<'a> NormGradient<'a> {
         }
         let to_parameters = [to_gamma, to_beta].map(|sums| sums.iter().map(|&sum| sum as f32).collect());
         Self { gradient, data, pixels: len / channels, norm, bounds, terms, to_parameters }
+    }
+}
+
+impl NormGradient<'_> {
+    /// The gradient whole, `[images, pixels, channels]`.
+    pub fn write(&self) -> Vec<f32> {
+        let channels = self.norm.scale.len();
+        let mut out = fresh(self.data.len());
+        out.par_chunks_exact_mut(self.pixels * channels).enumerate().for_each(|(image, out)| {
+            dispatch(*LEVEL, Whole { gradient: self, image, out });
+        });
+        assume_written(out)
+    }
+}
+
+struct Whole<'a> {
+    gradient: &'a NormGradient<'a>,
+    image: usize,
+    out: &'a mut [MaybeUninit<f32>],
+}
+
+impl Kernel for Whole<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        let channels = self.gradient.norm.scale.len();
+        for channel in (0..channels).step_by(LANES) {
+            for pixel in 0..self.gradient.pixels {
+                // SAFETY: the image has this pixel and these channels, and so has the output.
+                unsafe {
+                    let v = self.gradient.read::<I>(self.image, pixel, channel, channels - channel);
+                    let to = self.out.as_mut_ptr().cast::<f32>().add(pixel * channels + channel);
+                    write_up_to::<I>(to, channels - channel, v);
+                }
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! The two loops in which a convolution spends its time, blocked for registers.
+//! The loops in which a convolution spends its time, blocked for registers.
 //!
-//! Both read images from a *panel*: channels in blocks, pixels of a block side by side, so that a pixel's neighbour is
+//! All read images from a *panel*: channels in blocks, pixels of a block side by side, so that a pixel's neighbour is
 //! at a distance that the compiler knows.
 
 #![expect(
@@ -8,6 +8,7 @@
     reason = "the accumulators are fed through pointers; a check on each load would halve the speed"
 )]
 
+use crate::panel::{read_up_to, write_up_to};
 use crate::simd::{Isa, LANES};
 
 /// Where a tile of pixels finds its inputs: some blocks of channels, and in each some taps of the filter.
@@ -137,6 +138,72 @@ pub unsafe fn outer_products<I: Isa, const C: usize, const N: usize, const B: us
                 let to = sums.add((c * N + n) * LANES);
                 I::store(to, I::add(held, I::load(to)));
             }
+        }
+    }
+}
+
+/// `out[pixel] (+)= Σ input[pixel, tap] · weights[tap]`, channel by channel, for `P` pixels in a row.
+///
+/// # Safety
+/// `x` must have the pixels under all taps, `weights` a vector for each tap, `out` `P` pixels `pixel_stride` apart of
+/// which `lanes` numbers are written (and, if `adds`, read).
+#[inline(always)]
+pub unsafe fn filter_channels<I: Isa, const P: usize>(
+    x: *const f32,
+    taps: &[usize],
+    weights: *const f32,
+    out: *mut f32,
+    pixel_stride: usize,
+    lanes: usize,
+    adds: bool,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut sums = [I::zero(); P];
+        for (index, &tap) in taps.iter().enumerate() {
+            let w = I::load(weights.add(index * LANES));
+            for (p, sum) in sums.iter_mut().enumerate() {
+                *sum = I::fma(I::load(x.add(tap + p * LANES)), w, *sum);
+            }
+        }
+        for (p, &sum) in sums.iter().enumerate() {
+            let to = out.add(p * pixel_stride);
+            let sum = if adds { I::add(sum, read_up_to::<I>(to, lanes)) } else { sum };
+            write_up_to::<I>(to, lanes, sum);
+        }
+    }
+}
+
+/// `sums[tap] += Σ input[pixel, tap] · gradient[pixel]`, channel by channel, for `T` taps.
+///
+/// # Safety
+/// `x` and `gradient` must have all pixels of the rectangle, under each tap, and `sums` a vector for each.
+#[inline(always)]
+pub unsafe fn inner_products<I: Isa, const T: usize>(
+    x: *const f32,
+    taps: [usize; T],
+    gradient: *const f32,
+    over: Rectangle,
+    sums: *mut f32,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut held = [I::zero(); T];
+        for image in 0..over.images {
+            for row in 0..over.rows {
+                let x = x.add(image * over.image_stride[0] + row * over.row_stride[0]);
+                let gradient = gradient.add(image * over.image_stride[1] + row * over.row_stride[1]);
+                for at in (0..over.columns * LANES).step_by(LANES) {
+                    let g = I::load(gradient.add(at));
+                    for (held, &tap) in held.iter_mut().zip(&taps) {
+                        *held = I::fma(I::load(x.add(tap + at)), g, *held);
+                    }
+                }
+            }
+        }
+        for (t, &held) in held.iter().enumerate() {
+            let to = sums.add(t * LANES);
+            I::store(to, I::add(held, I::load(to)));
         }
     }
 }

@@ -15,7 +15,7 @@ fn levels() -> impl Iterator<Item = Level> {
 
 /// Calls back with the indices of each product: image, weight, result.
 fn for_each_product(shape: ConvShape, mut f: impl FnMut(usize, usize, usize)) {
-    let ConvShape { batch, height, width, inputs, outputs, kernel, stride, padding } = shape;
+    let ConvShape { batch, height, width, inputs, outputs, kernel, stride, padding, depthwise } = shape;
     let [rows, columns] = shape.output_size();
     for image in 0..batch {
         for (row, column) in (0..rows * columns).map(|pixel| (pixel / columns, pixel % columns)) {
@@ -26,10 +26,12 @@ fn for_each_product(shape: ConvShape, mut f: impl FnMut(usize, usize, usize)) {
                 }
                 let pixel = (image * height + y - padding) * width + x - padding;
                 for output in 0..outputs {
-                    for input in 0..inputs {
+                    let sees = if depthwise { output..output + 1 } else { 0..inputs };
+                    for input in sees {
+                        let of_output = if depthwise { output } else { output * inputs + input };
                         f(
                             pixel * inputs + input,
-                            ((output * inputs + input) * kernel + ky) * kernel + kx,
+                            (of_output * kernel + ky) * kernel + kx,
                             ((image * rows + row) * columns + column) * outputs + output,
                         );
                     }
@@ -85,7 +87,7 @@ fn check(shape: ConvShape) {
 
 fn shape(batch: usize, [height, width]: [usize; 2], [inputs, outputs]: [usize; 2], kernel: [usize; 3]) -> ConvShape {
     let [kernel, stride, padding] = kernel;
-    ConvShape { batch, height, width, inputs, outputs, kernel, stride, padding }
+    ConvShape { batch, height, width, inputs, outputs, kernel, stride, padding, depthwise: false }
 }
 
 #[test]
@@ -116,6 +118,17 @@ fn other_filters_are_summed_as_defined() {
         for channels in [[3, 4], [20, 70], [4, 1]] {
             for batch in [1, 5] {
                 check(shape(batch, [6, 11], channels, kernel));
+            }
+        }
+    }
+}
+
+#[test]
+fn depthwise_filters_are_summed_as_defined() {
+    for channels in [1, 3, 16, 24, 50] {
+        for size in [[8, 8], [3, 17], [1, 5], [13, 4]] {
+            for kernel in [[3, 1, 1], [3, 2, 1], [5, 1, 2], [5, 2, 2], [7, 1, 3]] {
+                check(ConvShape { depthwise: true, ..shape(3, size, [channels; 2], kernel) });
             }
         }
     }

@@ -156,18 +156,47 @@ fn a_convolution_alone_is_burns() {
         let filters = Filters { weight: weight.clone(), stride, padding: 1 };
         let ours = conv(&x, &filters).unwrap();
         let burns = conv2d(x.clone(), weight.clone(), None, options(stride, 1));
-        let near = |a: Tensor<4>, b: Tensor<4>| assert!((a - b).abs().max().into_scalar::<f32>() < 1e-4);
-        near(ours.clone().inner(), burns.clone().inner());
-        let [ours, burns] = [ours, burns].map(|output| {
-            let gradients = output.powi_scalar(2).sum().backward();
-            [x.grad(&gradients).unwrap(), weight.grad(&gradients).unwrap()]
-        });
-        for (ours, burns) in ours.into_iter().zip(burns) {
-            let scale = burns.clone().abs().max().into_scalar::<f32>();
-            near(ours.div_scalar(scale), burns.div_scalar(scale));
-        }
+        agree(ours, burns, &[x.clone(), weight.clone()]);
         let plain = conv(&x.inner(), &Filters { weight: weight.inner(), ..filters }).unwrap();
         assert_eq!(plain.dims()[1], channels[1]);
+    }
+}
+
+#[test]
+fn a_depthwise_convolution_is_burns() {
+    let device = Device::flex().autodiff();
+    let numbers = &mut ChaCha8Rng::seed_from_u64(8);
+    let x = random(numbers, [2, 20, 6, 9], &device).require_grad();
+    let weight = random(numbers, [20, 1, 5, 5], &device).require_grad();
+    let ours = conv(&x, &Filters { weight: weight.clone(), stride: 2, padding: 2 }).unwrap();
+    let options = ConvOptions::new([2; 2], [2; 2], [1, 1], 20);
+    agree(ours, conv2d(x.clone(), weight.clone(), None, options), &[x, weight]);
+}
+
+#[test]
+fn a_norm_alone_is_burns() {
+    let device = Device::flex().autodiff();
+    let numbers = &mut ChaCha8Rng::seed_from_u64(9);
+    let x = random(numbers, [3, 20, 5, 4], &device).require_grad();
+    let gamma = random(numbers, [1, 20, 1, 1], &device).require_grad();
+    let beta = random(numbers, [1, 20, 1, 1], &device).require_grad();
+    let [g, b] = [&gamma, &beta].map(|tensor| tensor.clone().reshape([20]));
+    let affine = Affine { gamma: g.clone(), beta: b.clone(), epsilon: 1e-5 };
+    let ours = norm_clamp(&x, &affine, Clamp::Relu6).unwrap();
+    let burns = batch_norm_train(x.clone(), g, b, 1e-5);
+    agree(ours.output, burns.output.clamp(0.0, 6.0), &[x, gamma, beta]);
+}
+
+/// Both outputs, and the gradients of their sums of squares.
+fn agree(ours: Tensor<4>, burns: Tensor<4>, leaves: &[Tensor<4>]) {
+    let near = |a: Tensor<4>, b: Tensor<4>| {
+        let scale = b.clone().abs().max().into_scalar::<f32>().max(1.0);
+        assert!((a - b).abs().max().into_scalar::<f32>() < 1e-4 * scale);
+    };
+    near(ours.clone().inner(), burns.clone().inner());
+    let [ours, burns] = [ours, burns].map(|output| output.powi_scalar(2).sum().backward());
+    for leaf in leaves {
+        near(leaf.grad(&ours).unwrap(), leaf.grad(&burns).unwrap());
     }
 }
 
