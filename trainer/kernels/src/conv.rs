@@ -396,9 +396,18 @@ impl Correlation {
     }
 
     /// Calls back with each weight's place in the packed order `[group][block][tap][channel][output of the group]` and
-    /// in `[outputs, inputs, kernel, kernel]`.
+    /// in `[outputs, inputs, kernel, kernel]`. Depthwise, the packed order is `[block][tap][channel]`.
     fn for_each_weight(&self, kernel: usize, side: Side, mut f: impl FnMut(usize, usize)) {
         let area = kernel * kernel;
+        if self.depthwise {
+            for channel in 0..self.channels {
+                for (tap, &[row, column]) in self.filter.iter().enumerate() {
+                    let packed = (channel / LANES * self.taps.len() + tap) * LANES + channel % LANES;
+                    f(packed, channel * area + row * kernel + column);
+                }
+            }
+            return;
+        }
         let [of_output, of_channel] = match side {
             Side::Forward => [self.channels * area, area],
             Side::Backward => [area, self.outputs * area],
