@@ -74,7 +74,8 @@ impl Conv {
         conv2d(images, self.weight.val(), self.bias.as_ref().map(|bias| bias.val()), options)
     }
 
-    /// As the kernels for the CPU want it, if it is of their kind: without groups, bias and lopsided padding.
+    /// As the kernels for the CPU want it, if it is of their kind: without groups or with one for each channel, without
+    /// bias and lopsided padding.
     pub(super) fn filters(&self) -> Option<Filters> {
         let kernel = self.kernel();
         let padding = match self.padding {
@@ -82,7 +83,9 @@ impl Conv {
             Padding::Same if self.stride == 1 && kernel % 2 == 1 => kernel / 2,
             Padding::Same => return None,
         };
-        let is_plain = self.groups == 1 && self.bias.is_none();
+        let [outputs, seen, _, _] = self.weight.lazy_shape().dims();
+        let is_depthwise = seen == 1 && self.groups == outputs;
+        let is_plain = (self.groups == 1 || is_depthwise) && self.bias.is_none();
         is_plain.then(|| Filters { weight: self.weight.val(), stride: self.stride, padding })
     }
 

@@ -135,11 +135,11 @@ impl Efficientnet {
     }
 
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = active(self.lite, &self.conv_stem, &self.bn1, images);
+        let mut x = active(self.lite, &self.conv_stem, &self.bn1, images).0;
         for block in self.stages.iter().flat_map(|stage| &stage.blocks) {
             x = block.forward(x);
         }
-        let x = active(self.lite, &self.conv_head, &self.bn2, x);
+        let x = active(self.lite, &self.conv_head, &self.bn2, x).0;
         self.classifier.forward(self.dropout.forward(adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3)))
     }
 }
@@ -168,13 +168,18 @@ impl Layers<'_> {
 
 impl MbConv {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mut x = input.clone();
-        if let (Some(conv_pw), Some(bn1)) = (&self.conv_pw, &self.bn1) {
-            x = active(self.lite, conv_pw, bn1, x);
-        }
-        x = active(self.lite, &self.conv_dw, &self.bn2, x);
+        let (mut x, input) = match (&self.conv_pw, &self.bn1) {
+            (Some(conv_pw), Some(bn1)) => {
+                let (x, input) = active(self.lite, conv_pw, bn1, input);
+                (active(self.lite, &self.conv_dw, &self.bn2, x).0, input)
+            }
+            _ => active(self.lite, &self.conv_dw, &self.bn2, input),
+        };
         if let Some(se) = &self.se {
             x = se.forward(x);
+        }
+        if self.skips && !self.drop_path.acts(&x.device()) {
+            return conv_norm(&self.conv_pwl, &self.bn3, x, Added::Same(input), Clamp::Nothing).0;
         }
         let x = conv_norm(&self.conv_pwl, &self.bn3, x, Added::Nothing, Clamp::Nothing).0;
         if self.skips { self.drop_path.forward(x) + input } else { x }
@@ -196,10 +201,9 @@ impl SqueezeExcite {
     }
 }
 
-/// A convolution, its norm, and ReLU6 or SiLU.
-fn active(lite: bool, conv: &Conv, norm: &Norm, x: Tensor<4>) -> Tensor<4> {
-    match lite {
-        true => conv_norm(conv, norm, x, Added::Nothing, Clamp::Relu6).0,
-        false => activation::silu(conv_norm(conv, norm, x, Added::Nothing, Clamp::Nothing).0),
-    }
+/// A convolution, its norm, and ReLU6 or SiLU; and the input again for a shortcut.
+fn active(lite: bool, conv: &Conv, norm: &Norm, x: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    let clamp = if lite { Clamp::Relu6 } else { Clamp::Nothing };
+    let (x, input) = conv_norm(conv, norm, x, Added::Nothing, clamp);
+    (if lite { x } else { activation::silu(x) }, input)
 }

@@ -35,12 +35,26 @@ pub(super) fn conv_norm(
         _ => {}
     }
     let output = plus(norm.forward(conv.forward(input.clone())), shortcut);
-    let output = match clamp {
-        Clamp::Nothing => output,
-        Clamp::Relu => activation::relu(output),
-        Clamp::Relu6 => output.clamp(0.0, 6.0),
-    };
-    (output, input)
+    (clamped(output, clamp), input)
+}
+
+/// `clamp(norm(input))`, where no convolution is before.
+pub(super) fn norm_clamp(norm: &Norm, input: Tensor<4>, clamp: Clamp) -> Tensor<4> {
+    if let Mode::Batch = norm.mode(&input.device())
+        && let Some(normed) = cpu::norm_clamp(&input, &norm.affine(), clamp)
+    {
+        norm.note(normed.mean, normed.variance);
+        return normed.output;
+    }
+    clamped(norm.forward(input), clamp)
+}
+
+fn clamped(x: Tensor<4>, clamp: Clamp) -> Tensor<4> {
+    match clamp {
+        Clamp::Nothing => x,
+        Clamp::Relu => activation::relu(x),
+        Clamp::Relu6 => x.clamp(0.0, 6.0),
+    }
 }
 
 /// A branch and its shortcut.

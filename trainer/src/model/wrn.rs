@@ -3,13 +3,16 @@
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::module::adaptive_avg_pool2d;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
+use nightsweep_kernels::norm::Clamp;
 
 use super::InputShape;
 use super::conv::Conv;
+use super::fused::{conv_norm, norm_clamp};
 use super::init::linear;
 use super::norm::Norm;
 use super::resnet::conv;
+use crate::cpu::Added;
 use crate::recipe;
 
 /// A 3×3 convolution, three stages of blocks, a last norm, a global average and one linear layer.
@@ -74,15 +77,15 @@ impl Wrn {
         for block in self.stages.iter().flat_map(|stage| &stage.blocks) {
             x = block.forward(x);
         }
-        let x = activation::relu(self.bn1.forward(x));
+        let x = norm_clamp(&self.bn1, x, Clamp::Relu);
         self.fc.forward(adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3))
     }
 }
 
 impl WideBlock {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let active = activation::relu(self.bn1.forward(input.clone()));
-        let x = activation::relu(self.bn2.forward(self.conv1.forward(active.clone())));
+        let active = norm_clamp(&self.bn1, input.clone(), Clamp::Relu);
+        let (x, active) = conv_norm(&self.conv1, &self.bn2, active, Added::Nothing, Clamp::Relu);
         let x = self.conv2.forward(self.dropout.forward(x));
         match &self.shortcut {
             Some(shortcut) => x + shortcut.forward(active),
