@@ -6,8 +6,8 @@
 use std::fs;
 
 use nightsweep_search::{
-    Attempt, Direction, Distribution, Event, ParamValue, Parameter, PrunerKind, SamplerKind, Scale, SearchSpace, Study,
-    StudyConfig, Suggestion,
+    Attempt, Distribution, Event, ParamValue, Parameter, SamplerKind, Scale, SearchSpace, Study, StudyConfig,
+    Suggestion,
 };
 
 /// Enough for the clock, which ticks in milliseconds.
@@ -123,16 +123,6 @@ fn config(sampler: SamplerKind, parameters: usize) -> StudyConfig {
         distribution: kind.clone(),
         when: None,
     };
-    StudyConfig {
-        space: SearchSpace::new(parameters.map(parameter).collect()).expect("the space is valid"),
-        direction: Direction::Minimize,
-        seed: 1,
-        sampler,
-        pruner: PrunerKind::None,
-        max_trials: None,
-        max_step: None,
-        workers: 1,
-        objectives: Vec::new(),
-        cost: None,
-    }
+    let space = SearchSpace::new(parameters.map(parameter).collect()).expect("the space is valid");
+    StudyConfig { seed: 1, sampler, ..StudyConfig::new(space) }
 }

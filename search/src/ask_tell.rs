@@ -125,6 +125,7 @@ fn begin(init: Init) -> Result<Study, LineError> {
     let pruner = match pruner {
         // `auto` alone means both, where there is something to prune.
         "" if sampler == SamplerKind::Auto && init.max_step.is_some() => PrunerKind::named("freeze_thaw"),
+        "" if sampler == SamplerKind::Bohb && init.max_step.is_some() => PrunerKind::named("hyperband"),
         "" => Some(PrunerKind::None),
         name => PrunerKind::named(name),
     };
@@ -138,7 +139,6 @@ fn begin(init: Init) -> Result<Study, LineError> {
         reduction_factor: init.eta.unwrap_or(Asha::default().reduction_factor),
     });
     let config = StudyConfig {
-        space: message::space(&init.space).map_err(LineError::Space)?,
         direction: init.direction,
         seed: init.seed,
         sampler,
@@ -148,6 +148,7 @@ fn begin(init: Init) -> Result<Study, LineError> {
         workers: init.workers,
         objectives: init.objectives,
         cost: init.cost,
+        ..StudyConfig::new(message::space(&init.space).map_err(LineError::Space)?)
     };
     Study::new(config).map_err(|error| LineError::Config { error })
 }
@@ -231,7 +232,7 @@ fn load(study: &mut Study, trials: &[LoadedTrial]) -> Result<Value, LineError> {
         }
     }
     for (params, trial) in params.into_iter().zip(trials) {
-        study.tell(&Event::Imported { params, value: trial.value })?;
+        study.tell(&Event::Imported { params, value: trial.value, from: None })?;
     }
     Ok(json!({ "ok": true, "n": trials.len() }))
 }

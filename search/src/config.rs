@@ -1,11 +1,14 @@
 //! What a study searches and how: everything that, with its log, decides what comes next.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::domain::Domain;
+use crate::expression::Expression;
 use crate::pruner::PrunerKind;
-use crate::sampler::SamplerKind;
-use crate::space::{SearchSpace, SpaceError};
+use crate::sampler::{SamplerKind, random};
+use crate::space::{Distribution, Forbid, ForbidError, Prior, PriorError, SearchSpace, SpaceError};
 use crate::trial::Direction;
 
 /// A study before its first trial.
@@ -36,6 +39,28 @@ pub struct StudyConfig {
     /// Name of the reported metric that says what an epoch cost, in seconds; costs are not looked at, if `None`.
     #[serde(default)]
     pub cost: Option<String>,
+    /// What must not be tried.
+    #[serde(default)]
+    pub forbid: Vec<Forbid>,
+    /// What is believed of parameters, by name.
+    #[serde(default)]
+    pub priors: Priors,
+    /// What a good trial keeps: inequalities over the metrics that it reports, as `seconds <= 30`. A trial that breaks
+    /// one ranks behind all that keep them.
+    #[serde(default)]
+    pub constraints: Vec<Expression>,
+    /// When there is too little left to gain; never, if `None`.
+    #[serde(default)]
+    pub terminate: Option<Terminate>,
+}
+
+/// When a study ends of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terminate {
+    /// No new trial starts once the metric of the best one is within so much of the best that the space may hold: see
+    /// [`crate::Study::remaining_regret`].
+    pub regret: f64,
 }
 
 /// One more thing that a study wants, besides its metric.
@@ -51,6 +76,9 @@ pub struct Objective {
 fn one() -> usize {
     1
 }
+
+/// What is believed of parameters, by name.
+pub type Priors = IndexMap<String, Prior>;
 
 /// Why a study cannot begin.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -77,6 +105,24 @@ pub enum ConfigError {
     /// A race is for the space that a confirmation makes.
     #[error("the sampler `race` is for confirmations, not for a space of one's own")]
     NoRace,
+    /// A rule makes no sense.
+    #[error("a rule of what is forbidden makes no sense")]
+    Forbid(#[from] ForbidError),
+    /// A prior makes no sense.
+    #[error("a prior makes no sense")]
+    Prior(#[from] PriorError),
+    /// A constraint says by how much it is missed.
+    #[error("the constraint `{constraint}` is no inequality between numbers, as `seconds <= 30` is")]
+    Constraint {
+        /// As written.
+        constraint: String,
+    },
+    /// A regret to end at is a positive number.
+    #[error("a study cannot end at a regret of {regret}: it must be a number above 0")]
+    Terminate {
+        /// As written.
+        regret: f64,
+    },
     /// A grid has no end where a parameter takes every real number.
     #[error("the sampler `grid` needs a step for parameter `{param}`")]
     EndlessGrid {
@@ -86,10 +132,65 @@ pub enum ConfigError {
 }
 
 impl StudyConfig {
+    /// The defaults: the automatic sampler minimizes under seed 0, and nothing ends early.
+    pub fn new(space: SearchSpace) -> Self {
+        Self {
+            space,
+            direction: Direction::Minimize,
+            seed: 0,
+            sampler: SamplerKind::Auto,
+            pruner: PrunerKind::None,
+            max_trials: None,
+            max_step: None,
+            workers: one(),
+            objectives: Vec::new(),
+            cost: None,
+            forbid: Vec::new(),
+            priors: Priors::new(),
+            constraints: Vec::new(),
+            terminate: None,
+        }
+    }
+
     /// The first thing wrong with the config.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.space.validate()?;
         self.sampler.validate(&self.space)?;
-        self.pruner.validate(self.max_step)
+        self.pruner.validate(self.max_step)?;
+        for (name, prior) in &self.priors {
+            self.validate_prior(name, prior)?;
+        }
+        for forbid in &self.forbid {
+            forbid.validate(&self.space)?;
+        }
+        if !self.forbid.is_empty() && random::allowed(&Domain::of(self), self.seed).is_none() {
+            return Err(ForbidError::Everything.into());
+        }
+        if let Some(Terminate { regret }) = self.terminate.filter(|end| !(end.regret > 0.0 && end.regret.is_finite())) {
+            return Err(ConfigError::Terminate { regret });
+        }
+        match self.constraints.iter().find(|constraint| !constraint.is_inequality()) {
+            Some(constraint) => Err(ConfigError::Constraint { constraint: constraint.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_prior(&self, name: &str, prior: &Prior) -> Result<(), PriorError> {
+        let param = || name.to_owned();
+        let parameter = self.space.get(name).ok_or_else(|| PriorError::Unknown { param: param() })?;
+        let most = match &parameter.distribution {
+            Distribution::Permutation { .. } | Distribution::Fixed { .. } => {
+                return Err(PriorError::NoAxis { param: param() });
+            }
+            Distribution::Categorical { .. } => 1.0,
+            _ => f64::INFINITY,
+        };
+        if !parameter.distribution.takes(&prior.center) {
+            return Err(PriorError::Center { param: param(), center: prior.center.clone() });
+        }
+        if !(prior.width > 0.0 && prior.width <= most && prior.width.is_finite()) {
+            return Err(PriorError::Width { param: param(), width: prior.width });
+        }
+        Ok(())
     }
 }

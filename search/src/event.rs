@@ -32,6 +32,10 @@ pub enum Event {
         params: Params,
         /// Its metric.
         value: f64,
+        /// The earlier study that it comes from. Its values may be on another scale then, so they are kept apart from
+        /// this study's own; `None` for a result of this very objective.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
     },
     /// The trial was created and handed to a worker as its first attempt.
     Started {

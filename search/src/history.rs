@@ -28,6 +28,8 @@ pub(crate) struct Observation {
     pub(crate) running: bool,
     /// Losses of the objectives besides the metric, once it is complete.
     pub(crate) others: Vec<Loss>,
+    /// By how much it breaks the study's constraints.
+    violation: Loss,
 }
 
 impl Observation {
@@ -36,9 +38,14 @@ impl Observation {
         let first = self.result.map_or(Loss::DIVERGED, |(_, loss)| loss);
         [first].iter().chain(&self.others).map(|loss| loss.get()).collect()
     }
+
+    fn rank(&self, at: usize) -> Option<Rank> {
+        self.result.map(|(stage, loss)| (Reverse(stage), self.violation, loss, at))
+    }
 }
 
-type Rank = (Reverse<Stage>, Loss, usize);
+/// Complete before partial, then those that keep the constraints, or nearly, then the better ones.
+type Rank = (Reverse<Stage>, Loss, Loss, usize);
 
 /// All observations, in the order told.
 #[derive(Clone, Debug, Default)]
@@ -60,24 +67,35 @@ impl History {
         let at = self.observations.len();
         self.tried.insert(hash(&point));
         self.active += point.iter().filter(|at| !at.is_nan()).count();
-        self.observations.push(Observation { point, result: None, running: false, others: Vec::new() });
+        let violation = Loss::from(0.0);
+        self.observations.push(Observation { point, result: None, running: false, others: Vec::new(), violation });
         self.without_result.insert(at);
         at
     }
 
     pub(crate) fn set_result(&mut self, at: usize, stage: Stage, loss: Loss) {
-        if let Some((stage, loss)) = self.observations[at].result
-            && let Ok(rank) = self.ranked.binary_search(&(Reverse(stage), loss, at))
-        {
-            self.ranked.remove(rank);
-        }
+        self.change(at, |observation| observation.result = Some((stage, loss)));
         self.without_result.remove(&at);
-        self.observations[at].result = Some((stage, loss));
-        let rank = (Reverse(stage), loss, at);
-        let place = self.ranked.partition_point(|other| *other < rank);
-        self.ranked.insert(place, rank);
         if stage == Stage::Failed {
             self.failed.push(at);
+        }
+    }
+
+    /// By how much the observation breaks the study's constraints.
+    pub(crate) fn set_violation(&mut self, at: usize, violation: Loss) {
+        self.change(at, |observation| observation.violation = violation);
+    }
+
+    /// Keeps the observation at its rank, if it has a result.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut Observation)) {
+        let before = self.observations[at].rank(at).and_then(|rank| self.ranked.binary_search(&rank).ok());
+        if let Some(rank) = before {
+            self.ranked.remove(rank);
+        }
+        change(&mut self.observations[at]);
+        if let Some(rank) = self.observations[at].rank(at) {
+            let place = self.ranked.partition_point(|other| *other < rank);
+            self.ranked.insert(place, rank);
         }
     }
 
@@ -96,7 +114,7 @@ impl History {
 
     /// How many results there are since the last one that was the best so far.
     pub(crate) fn since_best(&self) -> usize {
-        let Some((_, _, best)) = self.ranked.first() else { return 0 };
+        let Some((.., best)) = self.ranked.first() else { return 0 };
         self.observations[*best..].iter().filter(|later| later.result.is_some()).count() - 1
     }
 
@@ -131,7 +149,7 @@ impl History {
 
     /// Those with a result: later stages first, and the better first within a stage.
     pub(crate) fn ranked(&self) -> impl ExactSizeIterator<Item = &Observation> {
-        self.ranked.iter().map(|(_, _, at)| &self.observations[*at])
+        self.ranked.iter().map(|(.., at)| &self.observations[*at])
     }
 
     /// Those that run without having reported.

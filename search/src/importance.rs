@@ -4,6 +4,8 @@
 //! A parameter matters by how much the density of its values among the best tenth of the trials differs from that among all
 //! of them (Pearson's divergence). Costs little at any number of trials, unlike an analysis of variance by forests.
 
+use indexmap::IndexMap;
+
 use crate::domain::Axis;
 use crate::study::Study;
 use crate::trial::{Loss, TrialState};
@@ -42,13 +44,13 @@ impl Study {
             .collect();
         let total: f64 = divergences.iter().sum();
         let share = |divergence: f64| if total > 0.0 { divergence / total } else { 0.0 };
-        let named = divergences.iter().enumerate();
-        let mut importances: Vec<Importance> = named
-            .map(|(axis, divergence)| Importance {
-                param: self.domain().name(axis).to_owned(),
-                share: share(*divergence),
-            })
-            .collect();
+        // The axes of a permutation count together.
+        let mut shares: IndexMap<&str, f64> = IndexMap::new();
+        for (axis, divergence) in divergences.iter().enumerate() {
+            *shares.entry(self.domain().name(axis)).or_default() += share(*divergence);
+        }
+        let mut importances: Vec<Importance> =
+            shares.into_iter().map(|(param, share)| Importance { param: param.to_owned(), share }).collect();
         importances.sort_by(|a, b| b.share.total_cmp(&a.share));
         importances
     }

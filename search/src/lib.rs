@@ -4,9 +4,12 @@ pub mod ask_tell;
 pub mod config;
 mod domain;
 pub mod event;
+pub mod expression;
+pub mod forest;
 pub mod front;
 mod history;
 pub mod importance;
+mod open;
 pub mod order;
 pub mod params;
 pub mod pruner;
@@ -17,16 +20,22 @@ pub mod space;
 mod stream;
 pub mod study;
 pub mod trial;
+mod warm;
 
 pub use ask_tell::{Answer, AskTell};
-pub use config::{ConfigError, Objective, StudyConfig};
+pub use config::{ConfigError, Objective, Priors, StudyConfig, Terminate};
 pub use event::{Event, FailureCause, PauseReason, Suggestion, Verdict};
+pub use expression::{Expression, ExpressionError};
+pub use forest::{Dependence, Forest};
 pub use importance::Importance;
 pub use order::{Annotation, Order, Wish};
 pub use params::{ParamValue, Params};
 pub use pruner::PrunerKind;
 pub use record::{Failure, Report, Trial};
 pub use sampler::{SamplerKind, UnknownSampler};
-pub use space::{Condition, Distribution, Parameter, PointError, Scale, SearchSpace, SpaceError};
+pub use space::{
+    Condition, Distribution, Forbid, ForbidError, Parameter, PointError, Prior, PriorError, Scale, SearchSpace,
+    SpaceError,
+};
 pub use study::{Study, TellError};
 pub use trial::{Attempt, Direction, Loss, TrialNumber, TrialState};

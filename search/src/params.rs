@@ -17,6 +17,8 @@ pub enum ParamValue {
     Float(f64),
     /// A categorical choice by name.
     Text(String),
+    /// An order of things.
+    List(Vec<ParamValue>),
 }
 
 impl ParamValue {
@@ -25,7 +27,7 @@ impl ParamValue {
         match self {
             Self::Int(int) => Some(*int as f64),
             Self::Float(float) => Some(*float),
-            Self::Bool(_) | Self::Text(_) => None,
+            Self::Bool(_) | Self::Text(_) | Self::List(_) => None,
         }
     }
 
@@ -42,6 +44,10 @@ impl fmt::Display for ParamValue {
             Self::Int(int) => int.fmt(f),
             Self::Float(float) => float.fmt(f),
             Self::Text(text) => text.fmt(f),
+            Self::List(list) => {
+                let words: Vec<String> = list.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", words.join(", "))
+            }
         }
     }
 }

@@ -6,7 +6,9 @@ mod hyperband;
 mod median;
 mod patience;
 mod rung;
+mod successive_halving;
 mod threshold;
+mod wilcoxon;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +17,9 @@ pub use self::freeze_thaw::FreezeThaw;
 pub use self::hyperband::Hyperband;
 pub use self::median::{Median, Percentile};
 pub use self::patience::Patience;
+pub use self::successive_halving::SuccessiveHalving;
 pub use self::threshold::Threshold;
+pub use self::wilcoxon::Wilcoxon;
 use crate::config::{ConfigError, StudyConfig};
 use crate::domain::Domain;
 use crate::event::Verdict;
@@ -23,6 +27,7 @@ use crate::history::History;
 use crate::record::Trial;
 use crate::sampler;
 use crate::trial::{Direction, TrialNumber};
+use crate::warm::Warm;
 
 /// What a pruner may look at.
 pub(crate) struct View<'a> {
@@ -31,13 +36,15 @@ pub(crate) struct View<'a> {
     pub(crate) config: &'a StudyConfig,
     pub(crate) domain: &'a Domain,
     pub(crate) history: &'a History,
+    pub(crate) warm: &'a Warm,
 }
 
 impl View<'_> {
     /// What the sampler of the next trial may look at.
-    fn search(&self) -> sampler::View<'_> {
-        let Self { trials, config, domain, history, .. } = *self;
-        sampler::View { domain, history, trial: TrialNumber(trials.len() as u64), config, trials }
+    pub(crate) fn search(&self) -> sampler::View<'_> {
+        let Self { trials, config, domain, history, warm, .. } = *self;
+        let trial = TrialNumber(trials.len() as u64);
+        sampler::View { domain, history, trial, config, trials, warm: warm.density(domain) }
     }
 }
 
@@ -74,11 +81,26 @@ pub enum PrunerKind {
     Hyperband(Hyperband),
     /// Ends trials that do not improve for some epochs.
     Patience(Patience),
+    /// Cohorts of which the best part goes on from each rung.
+    SuccessiveHalving(SuccessiveHalving),
     /// Ends trials whose metric leaves its bounds.
     Threshold(Threshold),
+    /// Ends trials that a signed-rank test finds worse than the best.
+    Wilcoxon(Wilcoxon),
 }
 
-const NAMES: [&str; 8] = ["none", "asha", "freeze_thaw", "hyperband", "median", "percentile", "patience", "threshold"];
+const NAMES: [&str; 10] = [
+    "none",
+    "asha",
+    "freeze_thaw",
+    "hyperband",
+    "median",
+    "percentile",
+    "patience",
+    "successive_halving",
+    "threshold",
+    "wilcoxon",
+];
 
 impl PrunerKind {
     /// The names of all pruners.
@@ -96,7 +118,9 @@ impl PrunerKind {
             "median" => Self::Median(Median::default()),
             "percentile" => Self::Percentile(Percentile::default()),
             "patience" => Self::Patience(Patience::default()),
+            "successive_halving" => Self::SuccessiveHalving(SuccessiveHalving::default()),
             "threshold" => Self::Threshold(Threshold::default()),
+            "wilcoxon" => Self::Wilcoxon(Wilcoxon::default()),
             _ => return None,
         })
     }
@@ -113,6 +137,10 @@ impl PrunerKind {
                 let Asha { min_epochs, reduction_factor } = halving;
                 *hyperband = Hyperband { min_epochs, reduction_factor };
             }
+            Self::SuccessiveHalving(successive_halving) => {
+                let Asha { min_epochs, reduction_factor } = halving;
+                *successive_halving = SuccessiveHalving { min_epochs, reduction_factor };
+            }
             _ => {}
         }
     }
@@ -124,6 +152,8 @@ impl PrunerKind {
             Self::FreezeThaw(freeze_thaw) => freeze_thaw.validate(max_step),
             Self::Hyperband(hyperband) => hyperband.validate(max_step),
             Self::Percentile(percentile) => percentile.validate(),
+            Self::SuccessiveHalving(successive_halving) => successive_halving.validate(max_step),
+            Self::Wilcoxon(wilcoxon) => wilcoxon.validate(),
             Self::Median(_) | Self::Patience(_) | Self::Threshold(_) => Ok(()),
         }
     }
@@ -132,12 +162,14 @@ impl PrunerKind {
         match self {
             Self::None => Box::new(Nothing),
             Self::Asha(asha) => Box::new(asha::Ladder::new(asha, config.max_step)),
-            Self::FreezeThaw(freeze_thaw) => Box::new(freeze_thaw::Thaw(freeze_thaw.clone())),
+            Self::FreezeThaw(freeze_thaw) => Box::new(freeze_thaw::Thaw::new(freeze_thaw.clone())),
             Self::Hyperband(hyperband) => Box::new(hyperband::Brackets::new(hyperband, config.max_step, config.seed)),
             Self::Median(median) => Box::new(median::PercentilePruner(median.into())),
             Self::Percentile(percentile) => Box::new(median::PercentilePruner(percentile.clone())),
             Self::Patience(patience) => Box::new(patience::PatiencePruner(patience.clone())),
+            Self::SuccessiveHalving(settings) => Box::new(successive_halving::Cohorts::new(settings, config.max_step)),
             Self::Threshold(threshold) => Box::new(threshold::ThresholdPruner(threshold.clone())),
+            Self::Wilcoxon(wilcoxon) => Box::new(wilcoxon::WilcoxonPruner(wilcoxon.clone())),
         }
     }
 }

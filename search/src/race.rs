@@ -285,7 +285,6 @@ mod tests {
 
     use crate::config::StudyConfig;
     use crate::event::{Event, FailureCause, Suggestion};
-    use crate::pruner::PrunerKind;
     use crate::sampler::{SamplerKind, standard_normal};
     use crate::trial::Attempt;
 
@@ -294,16 +293,9 @@ mod tests {
     fn race(candidates: &[u64], repetitions: u64) -> Study {
         let candidates: Vec<TrialNumber> = candidates.iter().copied().map(TrialNumber).collect();
         Study::new(StudyConfig {
-            space: space(&candidates, repetitions),
             direction: Direction::Maximize,
-            seed: 0,
             sampler: SamplerKind::Race,
-            pruner: PrunerKind::None,
-            max_trials: None,
-            max_step: None,
-            workers: 1,
-            objectives: Vec::new(),
-            cost: None,
+            ..StudyConfig::new(space(&candidates, repetitions))
         })
         .unwrap()
     }

@@ -1,18 +1,20 @@
 //! How new points are chosen: the trait, and the list of all samplers.
 
 mod auto;
+mod bohb;
 mod cma_es;
 mod feasible;
 mod gp;
-mod grid;
+pub(crate) mod grid;
 mod nsga2;
 mod parzen;
 mod race;
-mod random;
+pub(crate) mod random;
 mod sobol;
 mod tpe;
 
-pub(crate) use self::gp::Forecast;
+pub(crate) use self::gp::{Forecast, regret};
+pub(crate) use self::parzen::{Component, Parzen};
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,6 +40,21 @@ pub(crate) struct View<'a> {
     pub(crate) config: &'a StudyConfig,
     /// All trials, for those who look at whole curves.
     pub(crate) trials: &'a [Trial],
+    /// Where earlier studies found good points.
+    pub(crate) warm: Option<Parzen<'a>>,
+}
+
+/// πBO's β: so many results outweigh a prior; a tenth of its experiments' budgets.
+const BELIEF: f64 = 10.0;
+
+impl View<'_> {
+    /// What to add to an acquisition function's logarithm for what is believed of the point: π to the power β / n, as
+    /// πBO has it (Hvarfner et al. 2022, arXiv 2204.11051, equation 6).
+    pub(crate) fn log_belief(&self, point: &[f64]) -> f64 {
+        let earlier = self.warm.as_ref().map_or(0.0, |warm| warm.log_density(point));
+        let belief = self.domain.log_prior(point) + earlier;
+        belief * BELIEF / self.history.len().max(1) as f64
+    }
 }
 
 /// A point, and what to tell people of it.
@@ -68,6 +85,8 @@ pub enum SamplerKind {
     Sobol,
     /// The tree-structured Parzen estimator.
     Tpe,
+    /// The Parzen estimator of BOHB, for the pruner `hyperband`.
+    Bohb,
     /// Every point of a countable space.
     Grid,
     /// Bayesian optimization with a Gaussian process.
@@ -83,8 +102,9 @@ pub enum SamplerKind {
     Race,
 }
 
-const NAMES: [(&str, SamplerKind); 8] = [
+const NAMES: [(&str, SamplerKind); 9] = [
     ("auto", SamplerKind::Auto),
+    ("bohb", SamplerKind::Bohb),
     ("cma_es", SamplerKind::CmaEs),
     ("gp", SamplerKind::Gp),
     ("grid", SamplerKind::Grid),
@@ -136,6 +156,7 @@ impl SamplerKind {
             Self::Grid => Box::new(grid::Grid),
             Self::Tpe => Box::new(tpe::Tpe),
             Self::Auto => Box::new(auto::Auto),
+            Self::Bohb => Box::new(bohb::Bohb),
             Self::Race => Box::new(race::Race),
         }
     }

@@ -1,11 +1,17 @@
 //! The search space: a list of parameters, each with a distribution, some active only under a choice of another.
 
 mod contains;
+mod forbid;
+mod prior;
 mod validate;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::contains::PointError;
+pub(crate) use self::forbid::parameter;
+pub use self::forbid::{Forbid, ForbidError};
+pub(crate) use self::prior::AxisPrior;
+pub use self::prior::{Prior, PriorError};
 pub use self::validate::SpaceError;
 use crate::params::{ParamValue, Params};
 
@@ -105,6 +111,16 @@ pub enum Distribution {
         /// Distinct and ascending.
         choices: Vec<ParamValue>,
     },
+    /// All orders of some things; the value is a list with each of them once.
+    Permutation {
+        /// Distinct.
+        items: Vec<ParamValue>,
+    },
+    /// One value, as a branch needs that sets what the others vary. Costs samplers no dimension.
+    Fixed {
+        /// The value.
+        value: ParamValue,
+    },
 }
 
 /// How the values of a number are spread between its bounds.
@@ -116,6 +132,8 @@ pub enum Scale {
     Linear,
     /// Evenly in the logarithm; bounds are positive.
     Log,
+    /// Evenly in ln(x / (1 - x)), for a momentum or a share whose distance from 0 or 1 counts; bounds lie between them.
+    Logit,
     /// Only low, low + step, … up to the greatest that is not above high.
     Step(f64),
 }

@@ -16,6 +16,12 @@ pub(crate) enum Purpose {
     Forecast = 3,
     /// Where a sampler begins anew.
     Restart = 4,
+    /// Whether the rules of a space leave anything, and what stands in for a point that they forbid.
+    Allowed = 5,
+    /// Trees of a forest, by number instead of the trial's.
+    Forest = 6,
+    /// Points at which the remaining regret is looked for.
+    Regret = 7,
 }
 
 /// The stream of a trial: a pure function of the study's seed, the trial's number and the purpose.

@@ -1,11 +1,10 @@
-//! What every sampler and every pruner must do, checked for each of them through the same door.
+//! What every sampler must do, checked for each of them through the same door; pruners have theirs in pruners.rs.
 
 use std::collections::BTreeMap;
 
 use nightsweep_search::{
     Attempt, Condition, Direction, Distribution, Event, FailureCause, Objective as Wanted, ParamValue, Parameter,
-    Params, PauseReason, PrunerKind, SamplerKind, Scale, SearchSpace, Study, StudyConfig, Suggestion, TrialNumber,
-    TrialState, Verdict,
+    Params, SamplerKind, Scale, SearchSpace, Study, StudyConfig, Suggestion, Terminate, TrialNumber, TrialState,
 };
 
 fn float(name: &str, low: f64, high: f64, scale: Scale) -> Parameter {
@@ -54,19 +53,7 @@ fn bowl(dimensions: usize) -> SearchSpace {
 }
 
 fn config(space: SearchSpace, sampler: SamplerKind, seed: u64) -> StudyConfig {
-    let (direction, pruner) = (Direction::Minimize, PrunerKind::None);
-    StudyConfig {
-        space,
-        direction,
-        seed,
-        sampler,
-        pruner,
-        max_trials: None,
-        max_step: None,
-        workers: 1,
-        objectives: vec![],
-        cost: None,
-    }
+    StudyConfig { seed, sampler, ..StudyConfig::new(space) }
 }
 
 fn samplers(space: &SearchSpace) -> impl Iterator<Item = SamplerKind> {
@@ -365,83 +352,19 @@ fn a_grid_tries_every_point_once_and_ends() {
     assert!(Study::new(config(mixed(), SamplerKind::Grid, 1)).is_err());
 }
 
-/// Loss of a trial after an epoch: better the larger its number, and always falling.
-fn table(trial: TrialNumber, step: u64) -> f64 {
-    (20.0 - trial.0 as f64) * (1.0 + 1.0 / step as f64)
-}
-
-/// One worker trains 18 trials of up to 27 epochs under a pruner, with kills in between. Returns the study.
-fn sweep(pruner: PrunerKind, kill_every: u64) -> Study {
-    let mut config = config(bowl(1), SamplerKind::Random, 1);
-    (config.pruner, config.max_step, config.max_trials) = (pruner, Some(27), Some(18));
-    let mut study = Study::new(config).unwrap();
-    let mut reports = 0;
-    loop {
-        let trial = match study.ask() {
-            Suggestion::Start { trial, params, why } => {
-                study.tell(&Event::Started { trial, params, why }).unwrap();
-                trial
-            }
-            Suggestion::Resume { trial } => {
-                let attempt = study.trial(trial).unwrap().attempt.next();
-                study.tell(&Event::Resumed { trial, attempt }).unwrap();
-                trial
-            }
-            Suggestion::Wait => panic!("there is nothing to wait for"),
-            Suggestion::Done => return study,
-        };
-        let attempt = study.trial(trial).unwrap().attempt;
-        loop {
-            let step = study.trial(trial).unwrap().step() + 1;
-            let (value, metrics) = (Some(table(trial, step)), BTreeMap::new());
-            study.tell(&Event::Reported { trial, attempt, step, value, metrics }).unwrap();
-            reports += 1;
-            if step == 27 {
-                study.tell(&Event::Completed { trial, attempt, value: table(trial, step) }).unwrap();
-                break;
-            }
-            if reports % kill_every == 0 {
-                study.tell(&Event::Requeued { trial, attempt, message: "killed".into() }).unwrap();
-                break;
-            }
-            let end = match study.verdict(trial) {
-                Verdict::Continue => continue,
-                Verdict::Pause => Event::Paused { trial, attempt, reason: PauseReason::Rung },
-                Verdict::Stop => Event::Pruned { trial, attempt },
-            };
-            study.tell(&end).unwrap();
-            break;
-        }
-    }
-}
-
 #[test]
-fn every_pruner_keeps_the_best_of_a_known_table() {
-    for name in PrunerKind::names() {
-        let study = sweep(PrunerKind::named(name).unwrap(), u64::MAX);
-        assert_eq!(study.best().unwrap().number, TrialNumber(17), "{name}");
-    }
-}
-
-#[test]
-fn every_pruner_keeps_the_best_though_workers_are_killed() {
-    for name in PrunerKind::names() {
-        let study = sweep(PrunerKind::named(name).unwrap(), 3);
-        assert_eq!(study.best().unwrap().number, TrialNumber(17), "{name}");
-        assert!(
-            study.trials().iter().all(|trial| trial.state.is_finished() || trial.state == TrialState::Paused),
-            "{name}"
-        );
-    }
-}
-
-#[test]
-fn halving_pays_for_a_fraction_of_the_epochs() {
-    let epochs = |name| {
-        let study = sweep(PrunerKind::named(name).unwrap(), u64::MAX);
-        study.trials().iter().map(|trial| trial.step()).sum::<u64>()
+fn a_study_ends_when_too_little_is_left_to_gain() {
+    let run_to = |regret| {
+        let terminate = Some(Terminate { regret });
+        let mut study = Study::new(StudyConfig { terminate, ..config(bowl(2), SamplerKind::Gp, 1) }).unwrap();
+        run(&mut study, sum_of_squares, 60);
+        study
     };
-    assert_eq!(epochs("none"), 18 * 27);
-    // The table is the worst case for promotion: each new trial is the best so far. Halving still saves.
-    assert!(epochs("asha") < 18 * 27 * 3 / 4, "{}", epochs("asha"));
+    let study = run_to(0.1);
+    assert!((20..40).contains(&study.trials().len()), "{} trials", study.trials().len());
+    assert!(study.has_converged() && study.ask() == Suggestion::Done);
+    // The least value is 0, and the bound was meant to say how far from it the best is.
+    assert!(study.best().unwrap().value.unwrap() < 0.1 && study.remaining_regret().unwrap() < 0.1);
+    let study = run_to(1e-12);
+    assert_eq!((study.trials().len(), study.has_converged()), (60, false));
 }

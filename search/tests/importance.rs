@@ -1,8 +1,8 @@
 //! Importances against those of Optuna 5.0.0 on the same trials (golden/importance.py).
 
 use nightsweep_search::{
-    Attempt, Condition, Direction, Distribution, Event, ParamValue, Parameter, Params, PrunerKind, SamplerKind, Scale,
-    SearchSpace, Study, StudyConfig, TrialNumber,
+    Attempt, Condition, Direction, Distribution, Event, Importance, ParamValue, Parameter, Params, SamplerKind, Scale,
+    SearchSpace, Study, StudyConfig, Suggestion, TrialNumber,
 };
 use serde_json::Value;
 
@@ -21,23 +21,9 @@ fn space() -> SearchSpace {
     .unwrap()
 }
 
-#[test]
-fn importances_are_those_of_optuna() {
-    let golden: Value = serde_json::from_str(include_str!("golden/importance.json")).unwrap();
-    let mut study = Study::new(StudyConfig {
-        space: space(),
-        direction: Direction::Minimize,
-        seed: 1,
-        sampler: SamplerKind::Random,
-        pruner: PrunerKind::None,
-        max_trials: None,
-        max_step: None,
-        workers: 1,
-        objectives: Vec::new(),
-        cost: None,
-    })
-    .unwrap();
-    assert!(study.importance().iter().all(|importance| importance.share == 0.0));
+/// A study that was told the trials of a golden file.
+fn told(space: SearchSpace, golden: &Value) -> Study {
+    let mut study = Study::new(StudyConfig { sampler: SamplerKind::Random, ..StudyConfig::new(space) }).unwrap();
     for (number, told) in golden["trials"].as_array().unwrap().iter().enumerate() {
         let trial = TrialNumber(number as u64);
         let params: Params = serde_json::from_value(told["params"].clone()).unwrap();
@@ -45,10 +31,77 @@ fn importances_are_those_of_optuna() {
         let value = told["value"].as_f64().unwrap();
         study.tell(&Event::Completed { trial, attempt: Attempt::FIRST, value }).unwrap();
     }
-    let ours = study.importance();
+    study
+}
+
+#[test]
+fn importances_are_those_of_optuna() {
+    let golden: Value = serde_json::from_str(include_str!("golden/importance.json")).unwrap();
+    assert!(told(space(), &serde_json::json!({"trials": []})).importance().iter().all(|of| of.share == 0.0));
+    let ours = told(space(), &golden).importance();
     assert_eq!(ours.len(), 5);
     for importance in ours {
         let theirs = golden["importances"][&importance.param].as_f64().unwrap();
         assert!((importance.share - theirs).abs() < 1e-6, "{}: {} {theirs}", importance.param, importance.share);
     }
+}
+
+#[test]
+fn shares_of_variance_are_those_of_optuna() {
+    let golden: Value = serde_json::from_str(include_str!("golden/fanova.json")).unwrap();
+    let parameter = |name: &str, distribution| Parameter { name: name.into(), distribution, when: None };
+    let space = SearchSpace::new(vec![
+        parameter("log_lr", Distribution::Float { low: -5.0, high: 0.0, scale: Scale::Linear }),
+        parameter("dropout", Distribution::Float { low: 0.0, high: 0.5, scale: Scale::Linear }),
+        parameter("layers", Distribution::Int { low: 1, high: 6, scale: Scale::Linear }),
+        parameter("width", Distribution::Int { low: 8, high: 64, scale: Scale::Linear }),
+    ]);
+    let shares = told(space.unwrap(), &golden).forest().unwrap().fanova();
+    assert_eq!(shares.len(), 4);
+    for Importance { param, share } in shares {
+        let theirs = golden["shares"][&param].as_f64().unwrap();
+        // Two forests of 64 trees on other samples: their own spread is up to 0.01.
+        assert!((share - theirs).abs() < 0.03, "{param}: {share}, Optuna {theirs}");
+    }
+}
+
+#[test]
+fn a_forest_knows_the_shares_and_the_shape_of_a_known_function() {
+    let parameter = |name: &str, distribution| Parameter { name: name.into(), distribution, when: None };
+    let choices = ["a", "b", "c"].map(|word| ParamValue::Text(word.into())).to_vec();
+    let unit = Distribution::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
+    let space = SearchSpace::new(vec![
+        parameter("x", unit.clone()),
+        parameter("kind", Distribution::Categorical { choices }),
+        parameter("idle", unit),
+        parameter("fixed", Distribution::Fixed { value: ParamValue::Int(1) }),
+    ]);
+    let config =
+        StudyConfig { direction: Direction::Maximize, sampler: SamplerKind::Sobol, ..StudyConfig::new(space.unwrap()) };
+    let mut study = Study::new(config).unwrap();
+    assert!(study.forest().is_none());
+    for _ in 0..512 {
+        let Suggestion::Start { trial, params, why } = study.ask() else { panic!("no point") };
+        let x = params.get("x").and_then(ParamValue::as_f64).unwrap();
+        let kind = match params.get("kind") {
+            Some(ParamValue::Text(word)) if word == "a" => 0.0,
+            Some(ParamValue::Text(word)) if word == "b" => 1.0,
+            _ => 0.5,
+        };
+        study.tell(&Event::Started { trial, params, why }).unwrap();
+        study.tell(&Event::Completed { trial, attempt: Attempt::FIRST, value: 3.0 * x + kind }).unwrap();
+    }
+    let forest = study.forest().unwrap();
+    let shares = forest.fanova();
+    // Variances of 9/12 and 1/6.
+    let truth = [("x", 0.818), ("kind", 0.182), ("idle", 0.0)];
+    for (Importance { param, share }, (name, expected)) in shares.iter().zip(truth) {
+        assert!(param == name && (share - expected).abs() < 0.02, "{param}: {share}, not {name}: {expected}");
+    }
+    let along = forest.dependence("x").unwrap();
+    let (first, last) = (along.first().unwrap(), along.last().unwrap());
+    assert!((first.mean - 0.5).abs() < 0.1 && (last.mean - 3.5).abs() < 0.1, "{first:?} {last:?}");
+    let kinds: Vec<f64> = forest.dependence("kind").unwrap().iter().map(|at| at.mean).collect();
+    assert!(kinds.iter().zip([1.5, 2.5, 2.0]).all(|(mean, truth)| (mean - truth).abs() < 0.1), "{kinds:?}");
+    assert_eq!((forest.dependence("fixed"), forest.dependence("nothing")), (None, None));
 }

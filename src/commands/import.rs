@@ -41,7 +41,7 @@ pub async fn import(runs: &Path, arguments: &Import) -> Result<Ending> {
     let log = store.events(row.id, Seq::START).await.into_diagnostic()?;
     let (mut events, mut outside, mut known) = (Vec::new(), Vec::new(), 0);
     for trial in foreign.trials {
-        let event = Event::Imported { params: trial.params, value: trial.value };
+        let event = Event::Imported { params: trial.params, value: trial.value, from: None };
         let Event::Imported { params, .. } = &event else { continue };
         if let Err(error) = plan.space.contains(params) {
             outside.push(format!("trial {}: {error}", trial.number));

@@ -8,11 +8,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, ZonedDateTime, civil};
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::Event;
-use nightsweep_store::{LockError, NewStudy, Store, StudyLock, StudyRow};
+use nightsweep_store::{LockError, NewStudy, Seq, Store, StudyLock, StudyRow};
 use nightsweep_trainer::data;
 use nightsweep_trials::controller::{self, Work};
 use nightsweep_trials::slots::{self, SlotOptions};
-use nightsweep_trials::{Plan, study_file};
+use nightsweep_trials::{Plan, bind, study_file};
 use nightsweep_web::{Ordered, WebSettings};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -137,13 +137,17 @@ pub(super) async fn find_or_create(store: &Store, plan: &Plan) -> Result<StudyRo
     if let Some(row) = store.study_named(&plan.name).await.into_diagnostic()? {
         let earlier = studies::plan(&row)?;
         return match earlier.difference(plan) {
-            None => Ok(row),
+            None => {
+                enqueue(store, &row, plan).await?;
+                Ok(row)
+            }
             Some(what) => Err(advise(
                 format!("the study `{}` was begun with another [{what}]", plan.name),
                 "its trials would not compare: undo the change, or give the study another name",
             )),
         };
     }
+    let warm = warm_start(store, plan).await?;
     let config = plan.study_config();
     let new = NewStudy {
         name: plan.name.clone(),
@@ -162,8 +166,52 @@ pub(super) async fn find_or_create(store: &Store, plan: &Plan) -> Result<StudyRo
         None if plan.space.0.is_empty() => {}
         None => println!("note: the recipe itself does not lie in the space, so no trial tries it"),
     }
+    store.append_all(id, &warm).await.into_diagnostic()?;
     let row = store.study_named(&plan.name).await.into_diagnostic()?;
-    row.ok_or_else(|| advise("the store lost the study it just made", "is its file being changed by another program?"))
+    let row = row.ok_or_else(|| {
+        advise("the store lost the study it just made", "is its file being changed by another program?")
+    })?;
+    enqueue(store, &row, plan).await?;
+    Ok(row)
+}
+
+/// Logs the points of the plan that the log does not have yet: more may be added to a study file at any time.
+async fn enqueue(store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
+    let mut known = Vec::new();
+    for entry in store.events(row.id, Seq::START).await.into_diagnostic()? {
+        if let Event::Enqueued { params } = entry.event {
+            known.push(params);
+        }
+    }
+    for params in plan.knowledge.enqueue.iter().filter(|params| !known.contains(params)) {
+        store.append(row.id, &Event::Enqueued { params: params.clone() }).await.into_diagnostic()?;
+    }
+    Ok(())
+}
+
+/// The results of earlier studies as events of this one, as far as they lie in its space.
+async fn warm_start(store: &Store, plan: &Plan) -> Result<Vec<Event>> {
+    let mut events = Vec::new();
+    for name in &plan.knowledge.warm_start {
+        let row = studies::find(store, Some(name)).await?;
+        let earlier = studies::plan(&row)?;
+        if earlier.metric != plan.metric {
+            return Err(advise(
+                format!("the study `{name}` was judged by {}, not by {}", earlier.metric.name(), plan.metric.name()),
+                "name a study of the same metric in `warm_start`",
+            ));
+        }
+        let study = studies::told(store, &row, &earlier).await?;
+        let complete = || study.trials().iter().filter_map(|trial| Some((&trial.params, trial.value?)));
+        let known = events.len();
+        for (params, value) in complete() {
+            let params = bind::carry_over(&earlier.recipe, params, &plan.space);
+            let params = params.filter(|params| !plan.knowledge.forbid.iter().any(|forbid| forbid.forbids(params)));
+            events.extend(params.map(|params| Event::Imported { params, value, from: Some(name.clone()) }));
+        }
+        println!("from `{name}`: {} of {} trials lie in this space", events.len() - known, complete().count());
+    }
+    Ok(events)
 }
 
 async fn open_pages(

@@ -237,7 +237,7 @@ mod tests {
         let fixture = Fixture::new(Direction::Minimize).await;
         let other = fixture.store.create_study(new_study("other", Direction::Maximize)).await.unwrap();
         fixture.tell(&[started(0, serde_json::json!({}))]).await;
-        let imported = Event::Imported { params: Params::default(), value: 1.0 };
+        let imported = Event::Imported { params: Params::default(), value: 1.0, from: None };
         assert_eq!(fixture.store.append(other, &imported).await.unwrap(), Seq(1));
         let fenced = Event::Fenced { trial: TrialNumber(9), attempt: Attempt(1), message: "late".to_owned() };
         assert_eq!(fixture.store.append(other, &fenced).await.unwrap(), Seq(2));

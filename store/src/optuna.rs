@@ -205,6 +205,11 @@ fn told(distribution: &Distribution, value: &ParamValue) -> (Value, f64) {
         Distribution::Categorical { choices } | Distribution::Ordinal { choices } => {
             (json!({ "name": "CategoricalDistribution", "attributes": { "choices": choices } }), choice(choices))
         }
+        // Optuna has no orders and no fixed values: each is the one choice of its own trial.
+        Distribution::Permutation { .. } | Distribution::Fixed { .. } => {
+            let choice = if let ParamValue::List(_) = value { json!(value.to_string()) } else { json!(value) };
+            (json!({ "name": "CategoricalDistribution", "attributes": { "choices": [choice] } }), 0.0)
+        }
     }
 }
 

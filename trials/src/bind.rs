@@ -1,6 +1,6 @@
 //! The one place where a point of the space becomes a recipe.
 
-use nightsweep_search::{Distribution, ParamValue, Parameter, Params, SearchSpace, TrialNumber};
+use nightsweep_search::{Distribution, ParamValue, Parameter, Params, PointError, SearchSpace, TrialNumber};
 use nightsweep_trainer::Recipe;
 use nightsweep_trainer::recipe::RecipeError;
 use serde_json::Value as Json;
@@ -45,9 +45,9 @@ pub fn bind(base: &Recipe, params: &Params) -> Result<Recipe, BindError> {
     Ok(recipe)
 }
 
-/// The point that the recipe itself is, if it lies in the space: trial 0, so that a search is seen to be worth it.
-pub fn point_of(base: &Recipe, space: &SearchSpace) -> Option<Params> {
-    let mut recipe = serde_json::to_value(base).ok()?;
+/// The point that a recipe is, if it lies in the space.
+pub fn point_of(recipe: &Recipe, space: &SearchSpace) -> Result<Params, PointError> {
+    let mut recipe = serde_json::to_value(recipe).expect("a recipe is JSON");
     let mut params = Params::default();
     for parameter in &space.0 {
         let is_active = parameter
@@ -55,11 +55,17 @@ pub fn point_of(base: &Recipe, space: &SearchSpace) -> Option<Params> {
             .as_ref()
             .is_none_or(|when| params.get(&when.parent).is_some_and(|value| when.equals.contains(value)));
         if is_active {
-            let value = place(&mut recipe, &parameter.name).and_then(|place| value_of(place, parameter))?;
+            let value = place(&mut recipe, &parameter.name).and_then(|place| value_of(place, parameter));
+            let value = value.ok_or_else(|| PointError::Missing { param: parameter.name.clone() })?;
             params.0.insert(parameter.name.clone(), value);
         }
     }
-    space.contains(&params).is_ok().then_some(params)
+    space.contains(&params).map(|()| params)
+}
+
+/// What a trial of an earlier study is in another space; `None` if it does not lie there.
+pub fn carry_over(earlier: &Recipe, params: &Params, space: &SearchSpace) -> Option<Params> {
+    point_of(&bind(earlier, params).ok()?, space).ok()
 }
 
 /// The value at a place, in the parameter's own type.
@@ -72,9 +78,11 @@ fn value_of(place: &Json, parameter: &Parameter) -> Option<ParamValue> {
             let same = |choice: &&ParamValue| {
                 **choice == value || (choice.as_f64().is_some() && choice.as_f64() == value.as_f64())
             };
-            choices.iter().find(same).cloned()
+            // A value that is no choice is for the space to refuse, by name.
+            Some(choices.iter().find(same).cloned().unwrap_or(value))
         }
-        Distribution::Int { .. } => Some(value),
+        Distribution::Fixed { value: ParamValue::Float(_) } => value.as_f64().map(ParamValue::Float),
+        Distribution::Int { .. } | Distribution::Fixed { .. } | Distribution::Permutation { .. } => Some(value),
     }
 }
 

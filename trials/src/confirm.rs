@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bind::{BindError, bind};
 use crate::controller::Work;
-use crate::plan::Plan;
+use crate::plan::{Knowledge, Plan};
 use crate::protocol::DataSource;
 
 /// Between a study's name and its confirmation's number: no name that a user gives has it.
@@ -87,6 +87,8 @@ pub fn plan(study: &Plan, candidates: &[TrialNumber], number: u64) -> Plan {
         sampler: SamplerKind::Race,
         pruner: PrunerKind::None,
         default: None,
+        // What the study was told is about its own space.
+        knowledge: Knowledge::default(),
         ..study.clone()
     }
 }

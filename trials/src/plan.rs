@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use nightsweep_search::{Direction, Objective, Params, PrunerKind, SamplerKind, SearchSpace, StudyConfig};
+use nightsweep_search::{
+    Direction, Expression, Forbid, Objective, Params, Priors, PrunerKind, SamplerKind, SearchSpace, StudyConfig,
+    Terminate,
+};
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe};
 use serde::{Deserialize, Serialize};
@@ -44,6 +47,9 @@ pub struct Plan {
     pub sampler: SamplerKind,
     /// Stops trials that do not pay.
     pub pruner: PrunerKind,
+    /// What the search is told before its first trial.
+    #[serde(default)]
+    pub knowledge: Knowledge,
     /// How its winners are confirmed.
     #[serde(default)]
     pub confirm: Confirm,
@@ -51,6 +57,24 @@ pub struct Plan {
     pub default: Option<Params>,
     /// Text of the study file.
     pub source: String,
+}
+
+/// What the search is told before its first trial.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Knowledge {
+    /// Points that are not tried.
+    pub forbid: Vec<Forbid>,
+    /// Where good values are believed to lie.
+    pub priors: Priors,
+    /// What a good trial's metrics keep.
+    pub constraints: Vec<Expression>,
+    /// When there is too little left to gain.
+    #[serde(default)]
+    pub terminate: Option<Terminate>,
+    /// Earlier studies of the store to start from, by name.
+    pub warm_start: Vec<String>,
+    /// Points that are tried first, in order.
+    pub enqueue: Vec<Params>,
 }
 
 impl Plan {
@@ -68,6 +92,10 @@ impl Plan {
             workers: 1,
             objectives: self.objectives.clone(),
             cost: Some("train_seconds".into()),
+            forbid: self.knowledge.forbid.clone(),
+            priors: self.knowledge.priors.clone(),
+            constraints: self.knowledge.constraints.clone(),
+            terminate: self.knowledge.terminate,
         }
     }
 
@@ -80,6 +108,11 @@ impl Plan {
             ("data", self.data == later.data),
             ("recipe", self.recipe == later.recipe),
             ("space", self.space == later.space),
+            ("space", self.knowledge.priors == later.knowledge.priors),
+            ("search.forbid", self.knowledge.forbid == later.knowledge.forbid),
+            ("search.constraints", self.knowledge.constraints == later.knowledge.constraints),
+            ("search.terminate", self.knowledge.terminate == later.knowledge.terminate),
+            ("search.warm_start", self.knowledge.warm_start == later.knowledge.warm_start),
             ("search.sampler", self.sampler == later.sampler),
             ("search.pruner", self.pruner == later.pruner),
         ];

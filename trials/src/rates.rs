@@ -41,7 +41,7 @@ impl Plan {
         for parameter in self.space.0.iter_mut().filter(|parameter| parameter.name == rate) {
             parameter.distribution = Distribution::Float { low, high, scale: Scale::Log };
         }
-        self.default = bind::point_of(&self.recipe, &self.space);
+        self.default = bind::point_of(&self.recipe, &self.space).ok();
     }
 
     /// Searches all rates where the plan that the study began with does.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use nightsweep_search::{Condition, Distribution, ParamValue, Parameter, Scale, SearchSpace};
+use nightsweep_search::{Condition, Distribution, ParamValue, Parameter, Prior, Priors, Scale, SearchSpace};
 use serde_json::Value as Json;
 use toml_edit::{Item, TableLike, Value};
 
@@ -15,12 +15,22 @@ pub fn check_recipe(table: &dyn TableLike) -> Result<(), Mistake> {
     check_fields(table, schema::recipe(), "")
 }
 
-/// Reads the `[space]` table; `recipe` is the recipe that the study fixes, as JSON. Also the names of the parameters
-/// whose range is to be found.
-pub fn read_space(table: &dyn TableLike, recipe: &Json) -> Result<(SearchSpace, Vec<String>), Mistake> {
-    let mut reader = Reader { parameters: Vec::new(), finds: Vec::new() };
+/// What a `[space]` table says.
+#[derive(Default)]
+pub struct SpaceTable {
+    /// What varies.
+    pub space: SearchSpace,
+    /// What is believed of it.
+    pub priors: Priors,
+    /// Names of the parameters whose range is to be found.
+    pub finds: Vec<String>,
+}
+
+/// Reads the `[space]` table; `recipe` is the recipe that the study fixes, as JSON.
+pub fn read_space(table: &dyn TableLike, recipe: &Json) -> Result<SpaceTable, Mistake> {
+    let mut reader = Reader { parameters: Vec::new(), priors: Priors::new(), finds: Vec::new() };
     reader.read_table(table, schema::recipe(), Some(recipe), "", None)?;
-    Ok((SearchSpace(reader.parameters), reader.finds))
+    Ok(SpaceTable { space: SearchSpace(reader.parameters), priors: reader.priors, finds: reader.finds })
 }
 
 fn check_fields(table: &dyn TableLike, fields: Fields, path: &str) -> Result<(), Mistake> {
@@ -89,6 +99,7 @@ fn join(path: &str, key: &str) -> String {
 struct Reader {
     parameters: Vec<Parameter>,
     finds: Vec<String>,
+    priors: Priors,
 }
 
 impl Reader {
@@ -125,7 +136,12 @@ impl Reader {
                     self.finds.push(at.clone());
                     self.push(&at, rates::unfound(), when);
                 }
-                (shape, _) => self.push(&at, distribution(item, &shape, &at, span)?, when),
+                (shape, table) => {
+                    self.push(&at, distribution(item, &shape, &at, span)?, when);
+                    if let Some(prior) = table.and_then(|table| prior(table, &shape, &at).transpose()) {
+                        self.priors.insert(at, prior?);
+                    }
+                }
             }
         }
         Ok(())
@@ -189,16 +205,16 @@ fn words_of(item: &Item, known: &[&str], at: &str, span: Option<Range<usize>>) -
         Mistake::new(span.clone(), format!("`{at}` varies over a list of words"))
             .with_help(format!("for example `{at} = [\"{}\"]`", known.join("\", \"")))
     };
-    let array = item.as_array().ok_or_else(wanted)?;
-    let mut choices = Vec::new();
-    for value in array {
-        let word = value.as_str().ok_or_else(wanted)?;
-        if !known.contains(&word) {
-            return Err(Mistake::unknown(value.span(), &format!("`{at}`"), word, known));
-        }
-        choices.push(ParamValue::Text(word.to_owned()));
+    let word = |value: &Value| match value.as_str() {
+        Some(word) if known.contains(&word) => Ok(ParamValue::Text(word.to_owned())),
+        Some(word) => Err(Mistake::unknown(value.span(), &format!("`{at}`"), word, known)),
+        None => Err(wanted()),
+    };
+    if let Some(value) = item.as_value().filter(|value| value.is_str()) {
+        return Ok(Distribution::Fixed { value: word(value)? });
     }
-    Ok(Distribution::Categorical { choices })
+    let array = item.as_array().ok_or_else(wanted)?;
+    Ok(Distribution::Categorical { choices: array.iter().map(word).collect::<Result<_, _>>()? })
 }
 
 /// A list of any texts.
@@ -208,14 +224,47 @@ fn texts_of(item: &Item, at: &str, span: Option<Range<usize>>) -> Result<Distrib
     Ok(Distribution::Categorical { choices: texts.into_iter().map(|text| ParamValue::Text(text.to_owned())).collect() })
 }
 
-/// A range `{ low, high, … }` or a list.
+/// What a table `{ …, prior = …, prior_width = … }` believes, if it does.
+fn prior(table: &dyn TableLike, shape: &Shape, at: &str) -> Result<Option<Prior>, Mistake> {
+    let Some(item) = table.get("prior") else {
+        return match key_span(table, "prior_width") {
+            Some(span) => Err(Mistake::new(Some(span), format!("`{at}.prior_width` is the width of a `prior`"))
+                .with_help(format!("name its center: `{at} = {{ …, prior = … }}`"))),
+            None => Ok(None),
+        };
+    };
+    let value = item.as_value().ok_or_else(|| Mistake::new(item.span(), format!("`{at}.prior` is one value")))?;
+    let center = match (shape, value) {
+        (_, Value::String(word)) => ParamValue::Text(word.value().clone()),
+        (_, Value::Boolean(switch)) => ParamValue::Bool(*switch.value()),
+        (shape, value) => number(value, matches!(shape, Shape::Integer), &format!("{at}.prior"))?,
+    };
+    let width = match table.get("prior_width").map(|item| (item, item.as_value())) {
+        None => Prior::WIDTH,
+        Some((_, Some(value))) => {
+            number(value, false, &format!("{at}.prior_width"))?.as_f64().expect("a number is a number")
+        }
+        Some((item, None)) => return Err(Mistake::new(item.span(), format!("`{at}.prior_width` is a number"))),
+    };
+    Ok(Some(Prior { center, width }))
+}
+
+/// A range `{ low, high, … }`, a list, a table `{ values, … }` around one, or the one value of a branch.
 fn distribution(item: &Item, shape: &Shape, at: &str, span: Option<Range<usize>>) -> Result<Distribution, Mistake> {
+    if let Some((table, values)) = item.as_table_like().and_then(|table| Some((table, table.get("values")?))) {
+        check_keys(table, &["values", "prior", "prior_width"], at)?;
+        return distribution(values, shape, at, span);
+    }
     match shape {
         Shape::Words(words) => return words_of(item, words, at, span),
         Shape::Text => return texts_of(item, at, span),
         Shape::List => {
             return Err(Mistake::new(span, format!("`{at}` is a list, and lists do not vary"))
                 .with_help("give the list under [recipe]"));
+        }
+        Shape::Switch if item.as_bool().is_some() => {
+            let value = ParamValue::Bool(item.as_bool().unwrap_or_default());
+            return Ok(Distribution::Fixed { value });
         }
         Shape::Switch => {
             let switches = item.as_array().map(|array| array.iter().map(Value::as_bool).collect::<Option<Vec<_>>>());
@@ -232,8 +281,18 @@ fn distribution(item: &Item, shape: &Shape, at: &str, span: Option<Range<usize>>
     }
     match item.as_table_like() {
         Some(table) => range(table, is_integer, at, span),
-        None => Err(Mistake::new(span, format!("`{at}` has one value, so nothing varies"))
-            .with_help(format!("put it under [recipe], or write `{at} = {{ low = …, high = … }}`"))),
+        None => match item.as_value() {
+            Some(value) => Ok(Distribution::Fixed { value: number(value, is_integer, at)? }),
+            None => Err(Mistake::new(span, format!("`{at}` is a range, a list or a value"))
+                .with_help(format!("write `{at} = {{ low = …, high = … }}`"))),
+        },
+    }
+}
+
+fn check_keys(table: &dyn TableLike, known: &[&str], at: &str) -> Result<(), Mistake> {
+    match table.iter().find(|(key, _)| !known.contains(key)) {
+        Some((key, _)) => Err(Mistake::unknown(key_span(table, key), &format!("key of the range `{at}`"), key, known)),
+        None => Ok(()),
     }
 }
 
@@ -253,28 +312,24 @@ fn range(
     at: &str,
     span: Option<Range<usize>>,
 ) -> Result<Distribution, Mistake> {
-    const KEYS: [&str; 4] = ["low", "high", "log", "step"];
-    if let Some((key, _)) = table.iter().find(|(key, _)| !KEYS.contains(key)) {
-        return Err(Mistake::unknown(key_span(table, key), &format!("key of the range `{at}`"), key, &KEYS));
-    }
+    check_keys(table, &["low", "high", "log", "logit", "step", "prior", "prior_width"], at)?;
     let bound = |key: &str| {
         let item =
             table.get(key).ok_or_else(|| Mistake::new(span.clone(), format!("the range `{at}` needs `{key}`")))?;
         let value = item.as_value().ok_or_else(|| Mistake::new(item.span(), format!("`{at}.{key}` is a number")))?;
         number(value, is_integer, &format!("{at}.{key}"))
     };
-    let log = match table.get("log") {
-        None => false,
-        Some(item) => {
-            item.as_bool().ok_or_else(|| Mistake::new(item.span(), format!("`{at}.log` is true or false")))?
-        }
+    let switch = |key: &str| match table.get(key) {
+        None => Ok(false),
+        Some(item) => item.as_bool().ok_or_else(|| Mistake::new(item.span(), format!("`{at}.{key}` is true or false"))),
     };
     let step = table.contains_key("step").then(|| bound("step")).transpose()?;
-    let scale = match (log, step) {
-        (true, Some(_)) => return Err(Mistake::new(span, format!("`{at}` cannot have both `log` and `step`"))),
-        (true, None) => Scale::Log,
-        (false, None) => Scale::Linear,
-        (false, Some(step)) => Scale::Step(step.as_f64().expect("a bound is a number")),
+    let scale = match (switch("log")?, switch("logit")?, step) {
+        (false, false, None) => Scale::Linear,
+        (true, false, None) => Scale::Log,
+        (false, true, None) => Scale::Logit,
+        (false, false, Some(step)) => Scale::Step(step.as_f64().expect("a bound is a number")),
+        _ => return Err(Mistake::new(span, format!("`{at}` can have one of `log`, `logit` and `step`"))),
     };
     match (bound("low")?, bound("high")?) {
         (ParamValue::Int(low), ParamValue::Int(high)) => Ok(Distribution::Int { low, high, scale }),
@@ -294,7 +349,7 @@ mod tests {
     fn read(text: &str) -> Result<SearchSpace, Mistake> {
         let document = toml_edit::Document::parse(text).unwrap();
         let recipe = serde_json::to_value(Recipe::default()).unwrap();
-        read_space(document.as_table(), &recipe).map(|(space, _)| space)
+        read_space(document.as_table(), &recipe).map(|table| table.space)
     }
 
     fn check(text: &str, expected: &[(&str, Option<&str>)]) {
@@ -362,12 +417,6 @@ mod tests {
     fn a_value_of_the_wrong_kind_is_named() {
         check_mistake("epochs = { low = 1.5, high = 3 }", "1.5", "`epochs.low` is a whole number", "");
         check_mistake(
-            "epochs = 3",
-            "3",
-            "`epochs` has one value, so nothing varies",
-            "put it under [recipe], or write `epochs = { low = …, high = … }`",
-        );
-        check_mistake(
             "[schedule.multi_step]\nmilestones = [0.5, 0.75]",
             "[0.5, 0.75]",
             "`schedule.multi_step.milestones` is a list, and lists do not vary",
@@ -379,6 +428,41 @@ mod tests {
             "`optimizer.momentum` cannot be found by a range test",
             "only an optimizer's `lr` can; give a range, as `{ low = …, high = … }`",
         );
+        check_mistake("epochs = 3.5", "3.5", "`epochs` is a whole number", "");
         check_mistake("keep = ['bets']", "'bets'", "unknown `keep` `bets`", "did you mean `best`?");
+        check_mistake("keep = 'bets'", "'bets'", "unknown `keep` `bets`", "did you mean `best`?");
+        check_mistake(
+            "optimizer.lr = { low = 0.1, high = 0.2, log = true, logit = true }",
+            "{ low = 0.1, high = 0.2, log = true, logit = true }",
+            "`optimizer.lr` can have one of `log`, `logit` and `step`",
+            "",
+        );
+        check_mistake(
+            "batch_size = { values = [64, 128], prior_width = 1 }",
+            "prior_width",
+            "`batch_size.prior_width` is the width of a `prior`",
+            "name its center: `batch_size = { …, prior = … }`",
+        );
+    }
+
+    #[test]
+    fn one_value_is_fixed_and_costs_no_dimension() {
+        let space = read("[optimizer.sgd]\nnesterov = true\nmomentum = 0.9\n[optimizer.adamw]\n").unwrap();
+        let fixed = |value| Distribution::Fixed { value };
+        assert_eq!(space.0[1].distribution, fixed(ParamValue::Bool(true)));
+        assert_eq!(space.0[2].distribution, fixed(ParamValue::Float(0.9)));
+        assert_eq!(read("keep = 'last'").unwrap().0[0].distribution, fixed(ParamValue::Text("last".into())));
+    }
+
+    #[test]
+    fn a_prior_has_a_center_and_a_width() {
+        let priors = |text: &str| {
+            let document = toml_edit::Document::parse(text).unwrap();
+            read_space(document.as_table(), &serde_json::to_value(Recipe::default()).unwrap()).unwrap().priors
+        };
+        let lr = priors("optimizer.lr = { low = 1e-3, high = 1, log = true, prior = 0.1, prior_width = 0.1 }");
+        assert_eq!(lr["optimizer.lr"], Prior { center: ParamValue::Float(0.1), width: 0.1 });
+        let batch = priors("batch_size = { values = [64, 128], prior = 128 }");
+        assert_eq!(batch["batch_size"], Prior { center: ParamValue::Int(128), width: Prior::WIDTH });
     }
 }

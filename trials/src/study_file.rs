@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use nightsweep_search::{Direction, Distribution, Objective, ParamValue, PrunerKind, SamplerKind, SearchSpace};
+use nightsweep_search::{
+    Direction, Distribution, Expression, Forbid, Objective, ParamValue, Params, PrunerKind, SamplerKind, SearchSpace,
+    StudyConfig, Terminate,
+};
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe};
 use serde::Deserialize;
@@ -14,9 +17,9 @@ use toml_edit::{DocumentMut, TableLike};
 use crate::bind::{self, BindError};
 use crate::confirm::Confirm;
 use crate::error::{Mistake, StudyFileError};
-use crate::plan::Plan;
+use crate::plan::{Knowledge, Plan};
 use crate::rates;
-use crate::space_table;
+use crate::space_table::{self, SpaceTable};
 
 /// The tables of a study file as serde reads them; `[recipe]` and `[space]` are read by their own rules too.
 #[derive(Deserialize)]
@@ -31,6 +34,8 @@ struct StudyFile {
     space: toml::Table,
     #[serde(default)]
     search: SearchTable,
+    #[serde(default)]
+    enqueue: Vec<toml::Table>,
     #[serde(default)]
     confirm: Confirm,
 }
@@ -61,12 +66,28 @@ struct StudyTable {
 #[serde(default, deny_unknown_fields)]
 struct SearchTable {
     sampler: SamplerKind,
-    pruner: PrunerKind,
+    /// Hyperband for BOHB, none else, if it is left out.
+    pruner: Option<PrunerKind>,
+    /// What must not be tried, as `optimizer = 'sgd' and batch_size > 512`.
+    forbid: Vec<String>,
+    /// What a good trial keeps, as `epoch_seconds <= 30`.
+    constraints: Vec<String>,
+    /// Earlier studies of the store to start from.
+    warm_start: Vec<String>,
+    /// When there is too little left to gain.
+    terminate: Option<Terminate>,
 }
 
 impl Default for SearchTable {
     fn default() -> Self {
-        Self { sampler: SamplerKind::Auto, pruner: PrunerKind::None }
+        Self {
+            sampler: SamplerKind::Auto,
+            pruner: None,
+            forbid: Vec::new(),
+            constraints: Vec::new(),
+            warm_start: Vec::new(),
+            terminate: None,
+        }
     }
 }
 
@@ -106,8 +127,9 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
     }
     file.recipe.check().map_err(|error| Mistake::new(span_of(table("recipe"), error.field), error.to_string()))?;
     let recipe = serde_json::to_value(&file.recipe).expect("a recipe is JSON");
-    let space = table("space").map_or(Ok(Default::default()), |space| space_table::read_space(space, &recipe));
-    let (space, finds) = space?;
+    let table_of_space =
+        table("space").map_or(Ok(SpaceTable::default()), |space| space_table::read_space(space, &recipe))?;
+    let SpaceTable { space, priors, finds } = table_of_space;
     space.validate().map_err(|error| {
         let message = error.to_string();
         let param = message.split('`').nth(1).unwrap_or_default();
@@ -122,7 +144,28 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
     file.confirm.check().map_err(|(key, rule)| Mistake::new(span_of(table("confirm"), key), rule.to_owned()))?;
     let objectives = table("study").and_then(|study| study.get("objectives")).and_then(|item| item.span());
     let objectives = read_objectives(&file.study.objectives, objectives)?;
-    let default = bind::point_of(&file.recipe, &space);
+    let forbid = expressions(&file.search.forbid, table("search"), "forbid")?.into_iter().map(Forbid).collect();
+    let constraints = expressions(&file.search.constraints, table("search"), "constraints")?;
+    let (warm_start, terminate) = (file.search.warm_start, file.search.terminate);
+    let mut knowledge = Knowledge { forbid, priors, constraints, terminate, warm_start, enqueue: Vec::new() };
+    check_knowledge(&knowledge, &space, table("space"), table("search"))?;
+    for (at, entry) in file.enqueue.iter().enumerate() {
+        let table = entry_of(document.get("enqueue"), at);
+        let point = enqueued(entry, table, &file.recipe, &space);
+        let point = point.and_then(|point| match knowledge.forbid.iter().find(|forbid| forbid.forbids(&point)) {
+            Some(forbid) => Err(Mistake::new(None, format!("an enqueued point is forbidden by `{}`", forbid.0))),
+            None => Ok(point),
+        });
+        let point =
+            point.map_err(|mistake| Mistake { span: mistake.span.or_else(|| table.and_then(start)), ..mistake })?;
+        knowledge.enqueue.push(point);
+    }
+    let pruner = file.search.pruner.unwrap_or_else(|| match file.search.sampler {
+        SamplerKind::Bohb => PrunerKind::named("hyperband").expect("it is the name of a pruner"),
+        _ => PrunerKind::None,
+    });
+    let default = bind::point_of(&file.recipe, &space).ok();
+    let default = default.filter(|point| !knowledge.forbid.iter().any(|forbid| forbid.forbids(point)));
     Ok(Plan {
         name: file.study.name,
         metric: file.study.metric,
@@ -137,7 +180,8 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         space,
         finds,
         sampler: file.search.sampler,
-        pruner: file.search.pruner,
+        pruner,
+        knowledge,
         confirm: file.confirm,
         default,
         source: text.to_owned(),
@@ -148,6 +192,105 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
 pub fn read_policy(recipe: &mut Recipe, folder: &Path) -> Result<(), String> {
     let parse = |text: &str| toml::from_str(text);
     recipe.augment.policy.resolve(folder, parse).map_err(|error| error.to_string())
+}
+
+/// The rules of a list, each an error at its own place.
+fn expressions(texts: &[String], search: Option<&dyn TableLike>, key: &str) -> Result<Vec<Expression>, Mistake> {
+    let read = |(at, text): (usize, &String)| {
+        Expression::parse(text).map_err(|error| Mistake::new(element_span(search, key, at), error.to_string()))
+    };
+    texts.iter().enumerate().map(read).collect()
+}
+
+/// The bytes of an element of a list, or of the whole list.
+fn element_span(table: Option<&dyn TableLike>, key: &str, at: usize) -> Option<Range<usize>> {
+    let item = table?.get(key)?;
+    item.as_array().and_then(|array| array.get(at)).and_then(toml_edit::Value::span).or_else(|| item.span())
+}
+
+/// Each prior, rule and constraint for itself, so that the one that makes no sense can be shown.
+fn check_knowledge(
+    knowledge: &Knowledge,
+    space: &SearchSpace,
+    space_table: Option<&dyn TableLike>,
+    search: Option<&dyn TableLike>,
+) -> Result<(), Mistake> {
+    let check = |config: StudyConfig, span: Option<Range<usize>>| {
+        config.validate().map_err(|error| Mistake::new(span, deepest(&error)))
+    };
+    let config = || StudyConfig::new(space.clone());
+    for (name, prior) in &knowledge.priors {
+        let priors = [(name.clone(), prior.clone())].into_iter().collect();
+        check(StudyConfig { priors, ..config() }, span_of(space_table, name))?;
+    }
+    for (at, forbid) in knowledge.forbid.iter().enumerate() {
+        check(StudyConfig { forbid: vec![forbid.clone()], ..config() }, element_span(search, "forbid", at))?;
+    }
+    for (at, constraint) in knowledge.constraints.iter().enumerate() {
+        let constraints = vec![constraint.clone()];
+        check(StudyConfig { constraints, ..config() }, element_span(search, "constraints", at))?;
+    }
+    check(StudyConfig { terminate: knowledge.terminate, ..config() }, span_of(search, "terminate.regret"))?;
+    check(StudyConfig { forbid: knowledge.forbid.clone(), ..config() }, span_of(search, "forbid"))
+}
+
+/// The table of a place of `[[enqueue]]`.
+fn entry_of(item: Option<&toml_edit::Item>, at: usize) -> Option<&dyn TableLike> {
+    match item? {
+        toml_edit::Item::ArrayOfTables(tables) => tables.get(at).map(|table| table as &dyn TableLike),
+        item => item.as_array()?.get(at)?.as_inline_table().map(|table| table as &dyn TableLike),
+    }
+}
+
+/// Where a table has its first key.
+fn start(table: &dyn TableLike) -> Option<Range<usize>> {
+    let (key, _) = table.iter().next()?;
+    table.key(key).and_then(|key| key.span())
+}
+
+/// The point of an `[[enqueue]]` table, which says how it differs from the recipe.
+fn enqueued(
+    entry: &toml::Table,
+    table: Option<&dyn TableLike>,
+    recipe: &Recipe,
+    space: &SearchSpace,
+) -> Result<Params, Mistake> {
+    if let Some(table) = table {
+        space_table::check_recipe(table)?;
+    }
+    let mut whole = serde_json::to_value(recipe).expect("a recipe is JSON");
+    overlay(&mut whole, &serde_json::to_value(entry).expect("TOML is JSON"));
+    let whole: Recipe =
+        serde_json::from_value(whole).map_err(|error| Mistake::new(None, format!("an enqueued point: {error}")))?;
+    whole.check().map_err(|error| Mistake::new(span_of(table, error.field), error.to_string()))?;
+    let point = bind::point_of(&whole, space).map_err(|error| {
+        let message = error.to_string();
+        let span = message.split('`').nth(1).and_then(|param| span_of(table, param));
+        Mistake::new(span, format!("an enqueued point does not lie in the space: {message}"))
+    })?;
+    if bind::bind(recipe, &point).ok().as_ref() == Some(&whole) {
+        return Ok(point);
+    }
+    let mut varying = space.0.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>().join(", ");
+    if varying.is_empty() {
+        varying = "nothing".to_owned();
+    }
+    Err(Mistake::new(None, "an enqueued point sets something that the space does not vary")
+        .with_help(format!("the space varies {varying}")))
+}
+
+/// Puts one value over another: tables into each other, but for one of another `kind`.
+fn overlay(under: &mut serde_json::Value, over: &serde_json::Value) {
+    let kind = |value: &serde_json::Value| value.get("kind").cloned();
+    match (under.as_object_mut().is_some(), over.as_object()) {
+        (true, Some(fields)) if kind(over).is_none() || kind(over) == kind(under) => {
+            let under = under.as_object_mut().expect("it is a table");
+            for (key, value) in fields {
+                overlay(under.entry(key.clone()).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        _ => *under = over.clone(),
+    }
 }
 
 /// Checks the keys of a `[recipe]` table in a text that is not a whole study file.
@@ -208,6 +351,8 @@ fn ends(distribution: &Distribution) -> Vec<ParamValue> {
         Distribution::Float { low, high, .. } => vec![ParamValue::Float(*low), ParamValue::Float(*high)],
         Distribution::Int { low, high, .. } => vec![ParamValue::Int(*low), ParamValue::Int(*high)],
         Distribution::Categorical { choices } | Distribution::Ordinal { choices } => choices.clone(),
+        Distribution::Permutation { items } => vec![ParamValue::List(items.clone())],
+        Distribution::Fixed { value } => vec![value.clone()],
     }
 }
 
@@ -324,13 +469,13 @@ mod tests {
         check(
             "[search]\npruners = 'asha'\n",
             6,
-            "unknown field `pruners`, expected `sampler` or `pruner`",
+            "unknown field `pruners`, expected one of `sampler`, `pruner`, `forbid`, `constraints`, `warm_start`, `terminate`",
             "did you mean `pruner`?",
         );
         check(
             "[serch]\n",
             5,
-            "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`, `confirm`",
+            "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`, `enqueue`, `confirm`",
             "did you mean `search`?",
         );
         check(
@@ -347,6 +492,63 @@ mod tests {
         check("[confirm]\nseeds = 1\n", 6, "`confirm.seeds` must be from 2 to 1000", "");
         check("[confirm]\nshare = 1.5\n", 6, "`confirm.share` must be in [0, 1)", "");
         check("[recipe\n", 5, "this is not TOML: unclosed table, expected `]`", "");
+    }
+
+    #[test]
+    fn what_the_search_is_told_is_checked_where_it_stands() {
+        const SPACE: &str = "[space]\nbatch_size = [64, 128]\n[space.optimizer.sgd]\n[space.optimizer.adamw]\n";
+        let check = |tail: &str, line, message: &str| check(&format!("{SPACE}{tail}"), line, message, "");
+        check(
+            "[search]\nforbid = [\n  \"optimizer = 'sgd'\",\n  \"batch_size > \",\n]\n",
+            12,
+            "`batch_size > ` is not understood at `the end`: expected a name, a number or a word in quotes",
+        );
+        check(
+            "[search]\nforbid = [\"batch_sise > 3\"]\n",
+            10,
+            "the rule `batch_sise > 3` names `batch_sise`, which is no parameter of the space",
+        );
+        check(
+            "[search]\nforbid = [\"optimizer.kind = 'adam'\"]\n",
+            10,
+            "the rule `optimizer.kind = 'adam'` speaks of `adam`, which is no choice of any of its parameters",
+        );
+        check("[search]\nforbid = [\"batch_size > 1\"]\n", 10, "the rules forbid every point that was looked at");
+        check(
+            "[search]\nconstraints = [\"val_loss\"]\n",
+            10,
+            "the constraint `val_loss` is no inequality between numbers, as `seconds <= 30` is",
+        );
+        check(
+            "[search]\nterminate = { regret = 0 }\n",
+            10,
+            "a study cannot end at a regret of 0: it must be a number above 0",
+        );
+        check(
+            "[[enqueue]]\nbatch_size = 64\n[[enqueue]]\nbatch_size = 65\n",
+            12,
+            "an enqueued point does not lie in the space: parameter `batch_size` cannot be `65`",
+        );
+        check(
+            "[search]\nforbid = [\"batch_size = 64\"]\n[[enqueue]]\nbatch_size = 64\n",
+            12,
+            "an enqueued point is forbidden by `batch_size = 64`",
+        );
+        let text = format!("{HEAD}{SPACE}[[enqueue]]\nbatch_size = 64\nepochs = 3\n");
+        let mistake = parse(&text, ".".into()).unwrap_err();
+        assert_eq!(mistake.help.as_deref(), Some("the space varies batch_size, optimizer"));
+    }
+
+    #[test]
+    fn an_enqueued_point_says_how_it_differs_from_the_recipe() {
+        let text = format!(
+            "{HEAD}[space]\nbatch_size = [64, 128]\n[space.optimizer.adamw]\nlr = {{ low = 1e-4, high = 1, prior = 0.01 }}\n\
+             [space.optimizer.sgd]\n[[enqueue]]\nbatch_size = 64\noptimizer = {{ kind = 'adamw', lr = 0.5 }}\n"
+        );
+        let knowledge = parse(&text, ".".into()).unwrap().knowledge;
+        let expected = serde_json::json!([{ "batch_size": 64, "optimizer": "adamw", "optimizer.adamw.lr": 0.5 }]);
+        assert_eq!(serde_json::to_value(&knowledge.enqueue).unwrap(), expected);
+        assert!(knowledge.priors.contains_key("optimizer.adamw.lr"));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! The promise comes from a Gaussian process over points and epochs (`sampler/gp/curves`), so a slow starter that its
 //! neighbours and its own curve speak for is not cut off by its rank at an early rung.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde::{Deserialize, Serialize};
 
 use super::{Pruner, View};
@@ -43,13 +45,39 @@ impl FreezeThaw {
     }
 }
 
-pub(super) struct Thaw(pub(super) FreezeThaw);
+pub(super) struct Thaw {
+    settings: FreezeThaw,
+    /// The last forecast: workers that ask side by side share one fit. It follows from the log like all else, so that
+    /// nobody sees whether it was kept.
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    trials: usize,
+    epochs: u64,
+    forecast: Arc<Forecast>,
+}
+
+impl Thaw {
+    pub(super) fn new(settings: FreezeThaw) -> Self {
+        Self { settings, kept: Mutex::default() }
+    }
+
+    fn forecast(&self, view: &View) -> Arc<Forecast> {
+        let (trials, epochs) = (view.trials.len(), view.trials.iter().map(Trial::step).sum());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.take().filter(|kept| kept.trials == trials && kept.epochs == epochs);
+        let now = || Kept { trials, epochs, forecast: Arc::new(Forecast::new(&view.search())) };
+        Arc::clone(&kept.insert(known.unwrap_or_else(now)).forecast)
+    }
+}
 
 impl Pruner for Thaw {
     fn reported(&mut self, trial: &Trial, view: &View) -> Verdict {
         let step = trial.step();
-        let mut rungs =
-            std::iter::successors(Some(self.0.min_epochs), |rung| rung.checked_mul(self.0.reduction_factor));
+        let mut rungs = std::iter::successors(Some(self.settings.min_epochs), |rung| {
+            rung.checked_mul(self.settings.reduction_factor)
+        });
         let rests = rungs.find(|rung| *rung >= step) == Some(step);
         match trial.loss_at(step, view.direction) {
             _ if !rests => Verdict::Continue,
@@ -68,7 +96,7 @@ impl Pruner for Thaw {
         if resting.is_empty() || (may_start && view.trials.len() < STARTUP) {
             return None;
         }
-        let forecast = Forecast::new(&view.search());
+        let forecast = self.forecast(view);
         let full = view.config.max_step.unwrap_or(1) as f64;
         let promise =
             |trial: &&Trial| forecast.log_improvement(&trial.params) - (full - trial.step() as f64).max(1.0).ln();

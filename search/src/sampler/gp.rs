@@ -12,6 +12,7 @@ mod curves;
 mod feasible;
 mod model;
 mod region;
+pub(crate) mod regret;
 mod several;
 mod warp;
 
@@ -162,7 +163,14 @@ fn split<'a>(view: &'a View) -> (Vec<&'a Observation>, Vec<&'a Observation>) {
 }
 
 fn plain(known: &[&Observation]) -> Vec<f64> {
-    known.iter().filter_map(|observation| observation.result).map(|(_, loss)| loss.get()).collect()
+    // One that breaks a constraint counts as no better than any that ranks before it.
+    let mut worst = f64::NEG_INFINITY;
+    let results = known.iter().filter_map(|observation| observation.result);
+    let losses = results.map(|(_, loss)| {
+        worst = loss.get().max(worst);
+        worst
+    });
+    losses.collect()
 }
 
 /// Points and targets of the model, best first; smaller targets are better.
@@ -234,12 +242,13 @@ impl Search<'_> {
     }
 
     fn gain(&self, point: &[f64]) -> f64 {
-        if self.view.history.was_tried(point) || self.region.is_some_and(|region| !region.contains(point)) {
+        let is_out = |region: &Region| !region.contains(point);
+        if self.view.history.was_tried(point) || !self.view.domain.allows(point) || self.region.is_some_and(is_out) {
             return f64::NEG_INFINITY;
         }
         let (mean, deviation) = (self.predict)(point);
-        log_expected_improvement(self.best, mean, deviation) + self.feasible.log_probability(point)
-            - self.cost.log_seconds(point)
+        let gain = log_expected_improvement(self.best, mean, deviation) + self.feasible.log_probability(point);
+        gain + self.view.log_belief(point) - self.cost.log_seconds(point)
     }
 }
 
@@ -250,7 +259,7 @@ fn step(domain: &Domain, from: &[f64], width: f64, rng: &mut ChaCha8Rng) -> Poin
         let moves = rng.random::<f64>() < share;
         let old = from[at];
         match axis {
-            _ if old.is_nan() => axis.spread(rng.random()),
+            _ if old.is_nan() => domain.spread(at, rng.random()),
             Axis::Categorical { choices } => {
                 let jump = rng.random::<f64>() < 0.5 / (choices.len() as f64).max(2.0).min(domain.len() as f64);
                 if jump { axis.spread(rng.random()) } else { old }

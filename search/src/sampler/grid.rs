@@ -19,12 +19,13 @@ impl Sampler for Grid {
             |turn: u64| ((u128::from(turn) * u128::from(stride) + u128::from(start)) % u128::from(total)) as u64;
         let points = (view.trial.0.min(view.history.len() as u64)..total).map(|turn| point(view.domain, index(turn)));
         let all = points.chain((0..total).map(|turn| point(view.domain, index(turn))));
-        let point = all.into_iter().find(|point| !view.history.was_tried(point))?;
+        let point = all.into_iter().find(|point| !view.history.was_tried(point) && view.domain.allows(point))?;
         Some(Choice { point, why: format!("grid of {total}") })
     }
 }
 
-fn point(domain: &Domain, mut index: u64) -> Point {
+/// The point of that index in the product of all axes, where each has an end.
+pub(crate) fn point(domain: &Domain, mut index: u64) -> Point {
     domain.build(|_, axis| {
         let cells = axis.cells().unwrap_or(1.0);
         let cell = (index % cells as u64) as f64;

@@ -15,12 +15,12 @@ use crate::domain::{Axis, Domain, Point};
 const LEAST_BANDWIDTH: f64 = 0.01;
 
 /// An observed point and how much it counts.
-pub(super) struct Component<'a> {
-    pub(super) point: &'a [f64],
-    pub(super) weight: f64,
+pub(crate) struct Component<'a> {
+    pub(crate) point: &'a [f64],
+    pub(crate) weight: f64,
 }
 
-pub(super) struct Parzen<'a> {
+pub(crate) struct Parzen<'a> {
     domain: &'a Domain,
     /// The last one is the prior, which has no point.
     points: Vec<Option<&'a [f64]>>,
@@ -38,7 +38,7 @@ enum Kernel {
 }
 
 impl<'a> Parzen<'a> {
-    pub(super) fn new(domain: &'a Domain, components: Vec<Component<'a>>) -> Self {
+    pub(crate) fn new(domain: &'a Domain, components: Vec<Component<'a>>) -> Self {
         let mean_weight =
             components.iter().map(|component| component.weight).sum::<f64>() / components.len().max(1) as f64;
         let prior = if components.is_empty() { 1.0 } else { mean_weight };
@@ -60,14 +60,14 @@ impl<'a> Parzen<'a> {
         }
     }
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Point {
+    pub(crate) fn draw(&self, rng: &mut ChaCha8Rng) -> Point {
         let around = self.draw_component(rng);
-        self.domain.build(|axis, kind| self.draw_along(axis, kind, around, rng))
+        self.domain.build(|axis, _| self.draw_along(axis, around, rng))
     }
 
     /// Improves a point axis by axis: of some coordinates drawn along each, the one where this density most exceeds the other.
     /// Of whole points drawn at once, hardly any is good along all of many axes.
-    pub(super) fn refine(&self, other: &Self, mut point: Point, candidates: usize, rng: &mut ChaCha8Rng) -> Point {
+    pub(crate) fn refine(&self, other: &Self, mut point: Point, candidates: usize, rng: &mut ChaCha8Rng) -> Point {
         let (mut ours, mut theirs) = (self.log_components(&point), other.log_components(&point));
         for (axis, kind) in self.domain.axes().iter().enumerate() {
             // Another choice would leave the point without the coordinates of its branch.
@@ -82,7 +82,7 @@ impl<'a> Parzen<'a> {
             let rest = (without(self, &ours), without(other, &theirs));
             let mut best = log_sum(&ours) - log_sum(&theirs);
             for _ in 0..candidates {
-                let at = kind.snap(self.draw_along(axis, kind, self.draw_component(rng), rng));
+                let at = kind.snap(self.draw_along(axis, self.draw_component(rng), rng));
                 let (mut a, mut b) = rest.clone();
                 self.kernels[axis].add_log_densities(kind, at, &mut a);
                 other.kernels[axis].add_log_densities(kind, at, &mut b);
@@ -100,14 +100,14 @@ impl<'a> Parzen<'a> {
         self.points[self.cumulative.partition_point(|sum| *sum < at).min(self.points.len() - 1)]
     }
 
-    fn draw_along(&self, axis: usize, kind: &Axis, around: Option<&[f64]>, rng: &mut ChaCha8Rng) -> f64 {
+    fn draw_along(&self, axis: usize, around: Option<&[f64]>, rng: &mut ChaCha8Rng) -> f64 {
         match around.map(|point| point[axis]).filter(|at| !at.is_nan()) {
             Some(center) => self.kernels[axis].draw(center, rng),
-            None => kind.spread(rng.random()),
+            None => self.domain.spread(axis, rng.random()),
         }
     }
 
-    pub(super) fn log_density(&self, point: &[f64]) -> f64 {
+    pub(crate) fn log_density(&self, point: &[f64]) -> f64 {
         log_sum(&self.log_components(point))
     }
 

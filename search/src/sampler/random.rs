@@ -6,8 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use super::{Choice, Sampler, View};
 use crate::domain::{Domain, Point};
 use crate::history::History;
+use crate::stream::{Purpose, stream};
+use crate::trial::TrialNumber;
 
-/// How often a point that was tried before is drawn again, in a space that can be counted.
+/// How often a point that is forbidden, or was tried before in a space that can be counted, is drawn again.
 const DRAWS: usize = 100;
 
 pub(super) struct Random;
@@ -18,12 +20,27 @@ impl Sampler for Random {
     }
 }
 
-pub(super) fn draw(domain: &Domain, rng: &mut ChaCha8Rng) -> Point {
-    domain.build(|_, axis| axis.spread(rng.random()))
+/// A point spread as the priors say, and one that no rule forbids if one is found soon.
+pub(crate) fn draw(domain: &Domain, rng: &mut ChaCha8Rng) -> Point {
+    let mut draw = || domain.build(|at, _| domain.spread(at, rng.random()));
+    let mut point = draw();
+    for _ in 1..DRAWS {
+        if domain.allows(&point) {
+            break;
+        }
+        point = draw();
+    }
+    point
+}
+
+/// Some point that no rule forbids; `None` if so many draws found none.
+pub(crate) fn allowed(domain: &Domain, seed: u64) -> Option<Point> {
+    let mut rng = stream(seed, TrialNumber(0), Purpose::Allowed);
+    (0..DRAWS).map(|_| draw(domain, &mut rng)).find(|point| domain.allows(point))
 }
 
 /// A random point, and one that was not tried yet if one is found soon.
-pub(super) fn untried(domain: &Domain, history: &History, rng: &mut ChaCha8Rng) -> Point {
+pub(crate) fn untried(domain: &Domain, history: &History, rng: &mut ChaCha8Rng) -> Point {
     let draws = if domain.size().is_some() { DRAWS } else { 1 };
     let mut point = draw(domain, rng);
     for _ in 1..draws {

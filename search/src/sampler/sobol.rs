@@ -27,5 +27,5 @@ pub(super) fn point(domain: &Domain, index: u64, seed: u64) -> Option<Point> {
         return None;
     }
     let scramble = (seed ^ (seed >> 32)) as u32;
-    Some(domain.build(|at, axis| axis.spread(f64::from(sobol_burley::sample(index as u32, at as u32, scramble)))))
+    Some(domain.build(|at, _| domain.spread(at, f64::from(sobol_burley::sample(index as u32, at as u32, scramble)))))
 }

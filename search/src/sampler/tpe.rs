@@ -57,10 +57,11 @@ impl Sampler for Tpe {
         let mut best: Option<(f64, Vec<f64>)> = None;
         for _ in 0..CANDIDATES {
             let point = good.draw(rng);
-            if countable && view.history.was_tried(&point) {
+            if (countable && view.history.was_tried(&point)) || !view.domain.allows(&point) {
                 continue;
             }
-            let gain = good.log_density(&point) - bad.log_density(&point) + feasible.log_probability(&point);
+            let ratio = good.log_density(&point) - bad.log_density(&point);
+            let gain = ratio + feasible.log_probability(&point) + view.log_belief(&point);
             if best.as_ref().is_none_or(|(most, _)| gain > *most) {
                 best = Some((gain, point));
             }

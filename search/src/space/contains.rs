@@ -44,7 +44,7 @@ pub(super) fn contains(space: &SearchSpace, params: &Params) -> Result<(), Point
     for parameter in space.active(params) {
         let param = || parameter.name.clone();
         let value = params.get(&parameter.name).ok_or_else(|| PointError::Missing { param: param() })?;
-        if !takes(&parameter.distribution, value) {
+        if !parameter.distribution.takes(value) {
             return Err(PointError::OutOfRange { param: param(), value: value.clone() });
         }
         active += 1;
@@ -58,17 +58,27 @@ pub(super) fn contains(space: &SearchSpace, params: &Params) -> Result<(), Point
     Err(if space.get(&param).is_some() { PointError::Inactive { param } } else { PointError::Unknown { param } })
 }
 
-/// Whether the distribution takes the value.
-fn takes(distribution: &Distribution, value: &ParamValue) -> bool {
-    match distribution {
-        Distribution::Float { low, high, scale } => {
-            value.as_f64().is_some_and(|number| within(*low, *high, *scale, number))
-        }
-        Distribution::Int { low, high, scale } => value
-            .as_f64()
-            .is_some_and(|number| number.fract() == 0.0 && within(*low as f64, *high as f64, *scale, number)),
-        Distribution::Categorical { choices } | Distribution::Ordinal { choices } => {
-            choices.iter().any(|choice| choice.same(value))
+impl Distribution {
+    /// Whether the value is one of the distribution's.
+    pub fn takes(&self, value: &ParamValue) -> bool {
+        match self {
+            Distribution::Float { low, high, scale } => {
+                value.as_f64().is_some_and(|number| within(*low, *high, *scale, number))
+            }
+            Distribution::Int { low, high, scale } => value
+                .as_f64()
+                .is_some_and(|number| number.fract() == 0.0 && within(*low as f64, *high as f64, *scale, number)),
+            Distribution::Categorical { choices } | Distribution::Ordinal { choices } => {
+                choices.iter().any(|choice| choice.same(value))
+            }
+            Distribution::Permutation { items } => match value {
+                ParamValue::List(list) => {
+                    let has = |item: &ParamValue| list.iter().any(|other| other.same(item));
+                    list.len() == items.len() && items.iter().all(has)
+                }
+                _ => false,
+            },
+            Distribution::Fixed { value: only } => only.same(value),
         }
     }
 }
@@ -80,7 +90,7 @@ fn within(low: f64, high: f64, scale: Scale, number: f64) -> bool {
             let steps = (number - low) / step;
             (steps - steps.round()).abs() <= 1e-6
         }
-        Scale::Linear | Scale::Log => true,
+        Scale::Linear | Scale::Log | Scale::Logit => true,
     };
     number.is_finite() && number >= low - slack && number <= high + slack && on_step
 }

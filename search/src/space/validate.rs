@@ -43,6 +43,22 @@ pub enum SpaceError {
         /// Least value.
         low: f64,
     },
+    /// Zero and one are infinitely far away on this scale.
+    #[error("parameter `{param}`: {low} to {high} must lie between 0 and 1, without them, where logit = true")]
+    LogitOutside {
+        /// Whose bounds.
+        param: String,
+        /// Least value.
+        low: f64,
+        /// Greatest value.
+        high: f64,
+    },
+    /// Integers do not lie between 0 and 1.
+    #[error("parameter `{param}`: logit = true is for real numbers")]
+    LogitOfIntegers {
+        /// The integer.
+        param: String,
+    },
     /// The step is not a positive number, or not a whole one for an integer.
     #[error("parameter `{param}`: {step} is no valid step")]
     BadStep {
@@ -132,7 +148,13 @@ fn check_distribution(param: &str, distribution: &Distribution) -> Result<(), Sp
     match distribution {
         Distribution::Float { low, high, scale } => check_bounds(param, *low, *high, *scale, false),
         Distribution::Int { low, high, scale } => check_bounds(param, *low as f64, *high as f64, *scale, true),
-        Distribution::Categorical { choices } => check_distinct(param, choices),
+        Distribution::Categorical { choices } | Distribution::Permutation { items: choices } => {
+            check_distinct(param, choices)
+        }
+        Distribution::Fixed { value } => match value.as_f64() {
+            Some(number) if !number.is_finite() => Err(SpaceError::NotFinite { param: param.into() }),
+            _ => Ok(()),
+        },
         Distribution::Ordinal { choices } => {
             check_distinct(param, choices)?;
             let mut last = f64::NEG_INFINITY;
@@ -161,6 +183,11 @@ fn check_bounds(param: &str, low: f64, high: f64, scale: Scale, whole: bool) -> 
         Scale::Log if low <= 0.0 => return Err(SpaceError::LogNotPositive { param: param(), low }),
         Scale::Log if whole => 1.0,
         Scale::Log => return Ok(()),
+        Scale::Logit if whole => return Err(SpaceError::LogitOfIntegers { param: param() }),
+        Scale::Logit if low <= 0.0 || high >= 1.0 => {
+            return Err(SpaceError::LogitOutside { param: param(), low, high });
+        }
+        Scale::Logit => return Ok(()),
         Scale::Step(step) => step,
     };
     if !(step.is_finite() && step > 0.0 && (!whole || step.fract() == 0.0)) {

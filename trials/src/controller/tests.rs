@@ -65,16 +65,17 @@ impl Night {
     async fn new(trials: u64, slots: usize) -> Self {
         let lr = Distribution::Float { low: 0.001, high: 1.0, scale: Scale::Log };
         let config = StudyConfig {
-            space: SearchSpace(vec![Parameter { name: "optimizer.lr".to_owned(), distribution: lr, when: None }]),
             direction: Direction::Maximize,
             seed: 1,
             sampler: SamplerKind::Random,
             pruner: PrunerKind::Asha(Asha::default()),
             max_trials: Some(trials),
             max_step: Some(EPOCHS),
-            workers: 1,
-            objectives: Vec::new(),
-            cost: None,
+            ..StudyConfig::new(SearchSpace(vec![Parameter {
+                name: "optimizer.lr".to_owned(),
+                distribution: lr,
+                when: None,
+            }]))
         };
         let work = Work {
             seed: 1,

@@ -1,6 +1,6 @@
 //! What mattered, as the search's own analysis says.
 
-use nightsweep_search::{Attempt, Event, Importance, PrunerKind, SamplerKind, Study, StudyConfig, TrialNumber};
+use nightsweep_search::{Attempt, Event, Importance, SamplerKind, Study, StudyConfig, TrialNumber};
 
 use super::{Axis, Bar, Colour, Content, Kind, Mark, Material, Panel};
 
@@ -34,16 +34,9 @@ pub(crate) fn of(material: &Material) -> Result<Vec<Importance>, String> {
         return Err(format!("{ENOUGH} complete trials are needed; there are {}.", complete.len()));
     }
     let config = StudyConfig {
-        space: material.study.space.clone(),
         direction: material.study.direction,
-        seed: 0,
         sampler: SamplerKind::Random,
-        pruner: PrunerKind::None,
-        max_trials: None,
-        max_step: None,
-        workers: 1,
-        objectives: Vec::new(),
-        cost: None,
+        ..StudyConfig::new(material.study.space.clone())
     };
     let mut study = Study::new(config).map_err(|error| error.to_string())?;
     for (number, (trial, value)) in (0..).zip(complete) {

@@ -321,7 +321,7 @@ mod tests {
         let golden: Vec<Golden> = serde_json::from_str(include_str!("../../../tests/golden/cma_es.json")).unwrap();
         for (case, golden) in golden.into_iter().enumerate() {
             let axis = |cells: &f64| match *cells {
-                0.0 => Axis::Real { low: 0.0, high: 1.0, log: false },
+                0.0 => Axis::Real { low: 0.0, high: 1.0, scale: crate::space::Scale::Linear },
                 cells => Axis::Grid { low: 0.0, step: 1.0, cells, whole: true },
             };
             let axes: Vec<Axis> = golden.cells.iter().map(axis).collect();
