@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Sqlite};
 use crate::filter::{Column, Filter, FilterError};
 use crate::open::{QueryError, Store};
 use crate::studies::StudyRow;
-use crate::trials::{COLUMNS, RANKS, TrialRow};
+use crate::trials::{COLUMNS, JOINS, TrialRow};
 use crate::words::{now_ms, signed, unsigned, word_of};
 
 /// What of a study's trials is to be shown.
@@ -73,8 +73,8 @@ impl Store {
         push_where(&mut count, study, query, now)?;
         let matching = unsigned(count.build_query_scalar().fetch_one(&self.reader).await?);
 
-        let mut select = QueryBuilder::new(RANKS);
-        select.push_bind(study.id.0).push(" AND standing IS NOT NULL) SELECT ").push(COLUMNS);
+        let mut select = QueryBuilder::new(COLUMNS);
+        select.push_bind(study.id.0).push(JOINS);
         push_where(&mut select, study, query, now)?;
         push_order(&mut select, &study.space, query, now)?;
         select.push(" LIMIT ").push_bind(query.limit).push(" OFFSET ").push_bind(signed(query.offset));

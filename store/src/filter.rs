@@ -123,7 +123,7 @@ impl Column {
 
     pub(crate) fn push_to(&self, sql: &mut QueryBuilder<Sqlite>, now_ms: i64) {
         match self {
-            Self::Rank => sql.push("r.rank"),
+            Self::Rank => sql.push("t.rank"),
             Self::Number => sql.push("t.number"),
             Self::State => sql.push("t.state"),
             Self::Value => sql.push("t.shown"),

@@ -9,20 +9,19 @@ use crate::open::{QueryError, Store};
 use crate::studies::StudyId;
 use crate::words::{from_json, from_word, signed, unsigned};
 
-/// The columns of [`TrialRow`] from `trials t`, `ranks r`, `assignments a` and `annotations n`.
-pub(crate) const COLUMNS: &str = "t.number, t.state, t.params, t.why, t.attempt, t.steps, t.value, t.last_value, \
-    t.best_value, t.best_step, t.started_at, t.finished_at, t.active_ms, t.running_since, t.pause, t.cause, \
-    t.message, r.rank, a.slot, a.device, a.pid, coalesce(n.note, '') AS note, coalesce(n.tags, '[]') AS tags, \
-    coalesce(n.pinned, 0) AS pinned, coalesce(n.starred, 0) AS starred \
-    FROM trials t \
-    LEFT JOIN ranks r ON r.number = t.number \
+/// The columns of [`TrialRow`] from `trials t`, `assignments a` and `annotations n`; the study is bound after it, then
+/// comes [`JOINS`]. Ranks stand in the same pass over the trials: a join with them would be a loop in a loop.
+pub(crate) const COLUMNS: &str = "SELECT t.number, t.state, t.params, t.why, t.attempt, t.steps, t.value, \
+    t.last_value, t.best_value, t.best_step, t.started_at, t.finished_at, t.active_ms, t.running_since, t.pause, \
+    t.cause, t.message, t.rank, a.slot, a.device, a.pid, coalesce(n.note, '') AS note, \
+    coalesce(n.tags, '[]') AS tags, coalesce(n.pinned, 0) AS pinned, coalesce(n.starred, 0) AS starred \
+    FROM (SELECT *, iif(standing IS NULL, NULL, rank() OVER (ORDER BY standing IS NULL, standing, loss)) AS rank \
+    FROM trials WHERE study = ";
+
+/// What follows the study.
+pub(crate) const JOINS: &str = ") t \
     LEFT JOIN assignments a ON a.study = t.study AND a.trial = t.number AND a.attempt = t.attempt \
     LEFT JOIN annotations n ON n.study = t.study AND n.trial = t.number ";
-
-/// Ranks of the study bound first. The index `trials_by_rank` is in this order already.
-pub(crate) const RANKS: &str = "WITH ranks AS MATERIALIZED (\
-    SELECT number, rank() OVER (ORDER BY standing, loss) AS rank \
-    FROM trials INDEXED BY trials_by_rank WHERE study = ";
 
 /// One trial and where it stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -124,8 +123,8 @@ impl TrialRow {
 impl Store {
     /// The trial of that number, if there is one.
     pub async fn trial(&self, study: StudyId, number: TrialNumber) -> Result<Option<TrialRow>, QueryError> {
-        let mut query = sqlx::QueryBuilder::new(RANKS);
-        query.push_bind(study.0).push(" AND standing IS NOT NULL) SELECT ").push(COLUMNS);
+        let mut query = sqlx::QueryBuilder::new(COLUMNS);
+        query.push_bind(study.0).push(JOINS);
         query.push("WHERE t.study = ").push_bind(study.0).push(" AND t.number = ").push_bind(signed(number.0));
         let row = query.build().fetch_optional(&self.reader).await?;
         row.map(|row| TrialRow::read(&row)).transpose()
