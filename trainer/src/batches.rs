@@ -51,6 +51,24 @@ impl Batch {
     pub fn count(&self) -> usize {
         self.labels.len()
     }
+
+    /// The batch in pieces of a number of images, the last one of what is left; 0 is all in one piece.
+    pub fn pieces(self, size: usize) -> Vec<Self> {
+        if size == 0 || size >= self.count() {
+            return vec![self];
+        }
+        let bytes = self.pixels.len() / self.count() * size;
+        let places = self.pixels.chunks(bytes).zip(self.labels.chunks(size)).enumerate();
+        let piece = |(place, (pixels, labels)): (usize, (&[f32], &[i64]))| Self {
+            pixels: pixels.to_vec(),
+            labels: labels.to_vec(),
+            mixed: self.mixed.as_ref().map(|mixed| Mixed {
+                labels: mixed.labels[place * size..][..labels.len()].to_vec(),
+                share: mixed.share,
+            }),
+        };
+        places.map(piece).collect()
+    }
 }
 
 /// What maps a byte to a value, for each channel.
@@ -266,6 +284,25 @@ mod tests {
         check(100, 30, 1, 3, 1);
         check(100, 10, 20, 1, 10);
         check(7, 100, 4, 1, 1);
+    }
+
+    #[test]
+    fn the_pieces_of_a_batch_are_the_batch() {
+        let check = |size: usize, expected: &[usize]| {
+            let whole = batches(7, 0, 0).remove(0);
+            let (pixels, labels) = (whole.pixels.clone(), whole.labels.clone());
+            let mixed = whole.mixed.as_ref().unwrap().labels.clone();
+            let pieces = whole.pieces(size);
+            assert_eq!(pieces.iter().map(Batch::count).collect::<Vec<_>>(), expected);
+            assert_eq!(pieces.iter().flat_map(|piece| piece.pixels.clone()).collect::<Vec<_>>(), pixels);
+            assert_eq!(pieces.iter().flat_map(|piece| piece.labels.clone()).collect::<Vec<_>>(), labels);
+            let partners = pieces.iter().flat_map(|piece| piece.mixed.as_ref().unwrap().labels.clone());
+            assert_eq!(partners.collect::<Vec<_>>(), mixed);
+        };
+        check(0, &[7]);
+        check(3, &[3, 3, 1]);
+        check(7, &[7]);
+        check(100, &[7]);
     }
 
     #[test]

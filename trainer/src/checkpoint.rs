@@ -13,7 +13,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::fit::EvaluationFile;
-use crate::recipe::Recipe;
+use crate::precision::LossScale;
+use crate::recipe::{Precision, Recipe};
 use crate::report::EpochReport;
 use crate::seed::TrialSeed;
 use crate::weights::NamedTensors;
@@ -65,6 +66,12 @@ pub struct Place {
     /// Loss of the very first step, once it is known.
     #[serde(default)]
     pub first_loss: Option<f32>,
+    /// What the loss is multiplied with in half precision.
+    #[serde(default)]
+    pub loss_scale: Option<LossScale>,
+    /// Updates of the next epoch's steps so far that half precision was too small for.
+    #[serde(default)]
+    pub skipped: u64,
     /// Seconds spent on the next epoch so far.
     pub seconds: f64,
     /// Of these, seconds spent waiting for images.
@@ -82,6 +89,8 @@ impl Place {
         Self {
             format: FORMAT,
             seed,
+            loss_scale: (recipe.precision == Precision::F16).then(LossScale::default),
+            skipped: 0,
             recipe,
             data,
             pretrained: None,

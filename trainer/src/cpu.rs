@@ -15,7 +15,7 @@ use burn::backend::autodiff::ops::{Backward, Init, Ops, OpsKind, OpsPrep};
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex, Shape};
-use burn::tensor::{Bytes, DType, Tensor};
+use burn::tensor::{Bytes, DType, GradientCheckpointingStrategy, Tensor};
 use nightsweep_kernels::norm::{self, Clamp, Moments, Norm, NormGradient, scale_shift_clamp};
 use nightsweep_kernels::{Conv, ConvShape, Gradient, Stored};
 
@@ -442,10 +442,11 @@ where
     }
 }
 
-/// A tensor of `f32` on the CPU with gradients; any other is none.
+/// A tensor of `f32` on the CPU with gradients, none of whose activations are computed again; any other is none.
 fn tracked<const D: usize>(tensor: &Tensor<D>) -> Option<Tracked> {
-    let is_f32 = tensor.dtype() == DType::F32;
-    is_f32.then(|| tensor.clone().try_into_primitive::<Tracking>().ok()).flatten()
+    let keeps = tensor.gradient_checkpointing_strategy() == Some(GradientCheckpointingStrategy::Disabled);
+    let is_ours = keeps && tensor.dtype() == DType::F32;
+    is_ours.then(|| tensor.clone().try_into_primitive::<Tracking>().ok()).flatten()
 }
 
 /// A tensor of `f32` on the CPU without gradients; any other is none.

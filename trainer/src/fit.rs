@@ -1,6 +1,7 @@
 //! The training of one trial, from its data to its last checkpoint.
 
 mod evaluate;
+mod learn;
 mod lr_find;
 
 use std::path::{Path, PathBuf};
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::augment::Augmenter;
@@ -21,10 +21,10 @@ use crate::memory;
 use crate::metric::{Evaluation, Metric};
 use crate::model::{InputShape, Model};
 use crate::optimizer::{Gradients, Optimizer, Rates};
-use crate::recipe::{NormKind, Recipe};
+use crate::recipe::{NormKind, Precision, Recipe};
 use crate::report::EpochReport;
 use crate::schedule::{Past, Progress};
-use crate::seed::{Purpose, TrialSeed};
+use crate::seed::TrialSeed;
 use crate::weights::{self, Head, MismatchError, NamedTensors, WeightsError, WeightsFile};
 
 use evaluate::evaluate;
@@ -112,6 +112,9 @@ pub enum FitError {
     /// The recipe breaks a rule.
     #[error("the recipe cannot be trained with")]
     Recipe(#[from] crate::recipe::RecipeError),
+    /// The device has no such numbers.
+    #[error("this device cannot compute with precision `{}`", .0.name())]
+    Precision(Precision),
     /// There is nothing to learn from.
     #[error("the {split} split has no images")]
     Empty {
@@ -144,9 +147,9 @@ pub enum FitError {
 pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> {
     check(job)?;
     memory::reset_peak();
-    if job.recipe.model.norm() == Some(NormKind::Batch) && job.recipe.batch_size < SMALL_BATCH {
-        observer.notes("batch norm is poor below 8 images a batch; `model.norm` has others");
-    }
+    // What an earlier trial of this process left unused is not this one's.
+    job.device.memory_cleanup();
+    notes(job).into_iter().for_each(|note| observer.notes(note));
     let mut training = Training::start_or_resume(job, observer)?;
     // An epoch whose report was lost on its way is told again, not trained again.
     let unheard: Vec<EpochReport> =
@@ -183,7 +186,25 @@ fn check(job: &Job) -> Result<(), FitError> {
             return Err(FitError::Empty { split });
         }
     }
-    Ok(())
+    match job.device.supports_dtype(job.recipe.precision.dtype()) {
+        true => Ok(()),
+        false => Err(FitError::Precision(job.recipe.precision)),
+    }
+}
+
+/// What a person should know before the first step.
+fn notes(job: &Job) -> Vec<&'static str> {
+    let Recipe { precision, batch_size, micro_batch, ref model, .. } = *job.recipe;
+    let together = if micro_batch > 0 { micro_batch.min(batch_size) } else { batch_size };
+    let is_emulated = precision != Precision::F32 && *job.device == Device::flex();
+    let rows = [
+        (is_emulated, "on a CPU, fewer bits are rounded as on a GPU, but are slower than f32"),
+        (
+            model.norm() == Some(NormKind::Batch) && together < SMALL_BATCH,
+            "batch norm is poor below 8 images a batch; `model.norm` has others",
+        ),
+    ];
+    rows.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note).collect()
 }
 
 /// A training under way.
@@ -210,6 +231,7 @@ struct Training<'a> {
 impl<'a> Training<'a> {
     fn start_or_resume(job: &'a Job<'a>, observer: &mut dyn Observer) -> Result<Self, FitError> {
         let device = job.device.clone().autodiff();
+        let device = if job.recipe.gradient_checkpointing { device.gradient_checkpointing() } else { device };
         let [train, validation] =
             [&job.data.train, &job.data.validation].map(|images| job.recipe.preprocess.apply(images));
         let mut training = Self {
@@ -317,27 +339,6 @@ impl<'a> Training<'a> {
         Ok(!interrupted)
     }
 
-    /// Learns from a batch, with an update where one is due; returns the loss, on the device.
-    fn learn(&mut self, batch: Batch, rates: Rates) -> Tensor<1> {
-        let EpochShape { batches_per_update, .. } = self.epoch_shape();
-        self.device.seed(self.job.seed.number(Purpose::Dropout, self.place.epoch, self.place.step));
-        let targets = targets(&batch, self.input_shape(), &self.device);
-        let images = images_of(batch, self.input_shape(), &self.device);
-        let loss = self.loss.mean(self.model.forward(images), &targets);
-        let value = loss.clone().inner();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        self.gradients.add(&self.model, gradients, 1.0 / batches_per_update as f64);
-        self.place.step += 1;
-        if self.place.step.is_multiple_of(batches_per_update) {
-            let gradients = std::mem::take(&mut self.gradients);
-            self.model = self.optimizer.step(self.model.clone(), gradients, rates);
-            if let Some(average) = &mut self.average {
-                average.follow(self.model.valid(), self.optimizer.updates());
-            }
-        }
-        value
-    }
-
     /// Whether an epoch's mean loss says that training has failed.
     fn has_diverged(&self, train_loss: f64) -> bool {
         let limit = self.job.recipe.diverge_factor * self.place.first_loss.map_or(f64::INFINITY, f64::from);
@@ -377,6 +378,9 @@ impl<'a> Training<'a> {
             ("images_per_second", images as f64 / self.place.seconds),
             ("input_wait_share", self.place.input_seconds / self.place.seconds),
             ("peak_memory_bytes", memory::peak_bytes().map_or(f64::NAN, |bytes| bytes as f64)),
+            ("device_memory_bytes", memory::device_bytes(self.job.device).map_or(f64::NAN, |bytes| bytes as f64)),
+            ("loss_scale", self.place.loss_scale.map_or(f64::NAN, |scale| scale.factor)),
+            ("skipped_updates", self.place.loss_scale.map_or(f64::NAN, |_| self.place.skipped as f64)),
         ];
         let mut report = EpochReport::new(epoch, figures.into_iter().chain(evaluation.metrics()));
         if let Some((name, evaluation)) = beside {
@@ -392,7 +396,7 @@ impl<'a> Training<'a> {
         self.place.history.push(report.clone());
         self.place.epoch = epoch;
         (self.place.step, self.place.loss_sum) = (0, 0.0);
-        (self.place.seconds, self.place.input_seconds) = (0.0, 0.0);
+        (self.place.seconds, self.place.input_seconds, self.place.skipped) = (0.0, 0.0, 0);
         self.save()?;
         Ok(Some(report))
     }

@@ -94,7 +94,6 @@ impl Loss {
 
     /// What some images of a batch count for in the batch's mean: a mean of means with these weights is the whole
     /// batch's. As in torch, only the cross-entropy of classes is a mean by weight; all others divide by the images.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for batches in pieces"))]
     pub fn mass(&self, labels: &[i64], are_mixed: bool) -> f64 {
         match (&self.spec, &self.weights) {
             (LossSpec::CrossEntropy(_), Some(weights)) if !are_mixed => {

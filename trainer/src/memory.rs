@@ -1,6 +1,8 @@
-//! How much memory a trial takes, as Linux counts it.
+//! How much memory a trial takes: the process's as Linux counts it, a GPU's as burn's allocator does.
 
 use std::fs;
+
+use burn::tensor::Device;
 
 /// Starts the count of the peak anew; where that is not allowed, the peak is the process's.
 pub fn reset_peak() {
@@ -14,6 +16,11 @@ pub fn peak_bytes() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// Memory that burn holds on a GPU, which is the most that was in use since it last let go of some; `None` on a CPU.
+pub fn device_bytes(device: &Device) -> Option<u64> {
+    device.memory_pool_usage().map(|usage| usage.bytes_reserved)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::recipe::{Lookahead, OptimizerSpec, Recipe};
-use crate::weights::NamedTensors;
+use crate::weights::{self, NamedTensors};
 use clip::Clip;
 use update::{Rule, Update, towards};
 
@@ -181,7 +181,7 @@ impl ModuleMapper for Step<'_> {
         let mut slots = self.optimizer.slots.remove(&path).unwrap_or_default();
         param.map(|weight| {
             let shape = weight.dims();
-            let before: Tensor<1> = weight.inner().reshape([-1]);
+            let before: Tensor<1> = weight.clone().inner().reshape([-1]);
             let after = self.optimizer.spec.rule().update(Update {
                 weight: before.clone(),
                 gradient,
@@ -193,7 +193,7 @@ impl ModuleMapper for Step<'_> {
             });
             let after = self.optimizer.look_ahead(&path, before, after);
             self.optimizer.slots.insert(path, slots);
-            Tensor::from_inner(after.reshape::<D, _>(shape)).require_grad()
+            weights::tracked_as(after.reshape::<D, _>(shape), &weight)
         })
     }
 }

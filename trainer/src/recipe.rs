@@ -5,6 +5,7 @@ mod loss;
 mod model;
 mod optimizer;
 mod policy;
+mod precision;
 mod preprocess;
 mod pretrained;
 mod rule;
@@ -32,6 +33,7 @@ pub use policy::{
     AugMix, AutoAugment, LearnedOn, NoPolicy, Op, Policy, PolicyFile, PolicyFileError, PolicyOp, PolicySpec,
     RandAugment, SubPolicy, TrivialAugment,
 };
+pub use precision::Precision;
 pub use preprocess::{AsItIs, Clahe, Denoise, Equalize, Gaussian, Median, Preprocess};
 pub use pretrained::Pretrained;
 pub use rule::RecipeError;
@@ -89,6 +91,13 @@ pub struct Recipe {
     /// Largest norm of a unit's gradient as a share of its weights' norm; 0 leaves them as they are (Brock 2021, arXiv
     /// 2102.06171). The last layer is left alone.
     pub clip_adaptive: f64,
+    /// How many bits activations and gradients have.
+    pub precision: Precision,
+    /// Images that go through the network at once, where memory is short: the gradients of a batch are gathered from
+    /// pieces of this size. 0 takes the whole batch.
+    pub micro_batch: usize,
+    /// Computes some activations again on the way back instead of keeping them (Chen 2016, arXiv 1604.06174).
+    pub gradient_checkpointing: bool,
     /// Epochs without a better validation metric after which training ends; 0 never ends it early.
     pub patience: u64,
     /// How many times the first step's loss an epoch's mean loss may be before the trial has failed; 0 asks only that it
@@ -126,6 +135,9 @@ impl Default for Recipe {
             clip_norm: 0.0,
             clip_value: 0.0,
             clip_adaptive: 0.0,
+            precision: Precision::F32,
+            micro_batch: 0,
+            gradient_checkpointing: false,
             patience: 0,
             diverge_factor: 0.0,
             target: None,

@@ -73,6 +73,16 @@ impl ModuleVisitor for Collector {
     }
 }
 
+/// A parameter's new value in the place of its old one: with gradients if that had them, and kept in the same way.
+pub fn tracked_as<const D: usize>(value: Tensor<D>, old: &Tensor<D>) -> Tensor<D> {
+    match old.gradient_checkpointing_strategy() {
+        Some(strategy) => Tensor::from_inner(value)
+            .with_gradient_checkpointing_strategy(strategy)
+            .set_require_grad(old.is_require_grad()),
+        None => value,
+    }
+}
+
 struct Restorer {
     path: Vec<String>,
     /// Those not yet used.

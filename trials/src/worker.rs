@@ -120,7 +120,9 @@ fn failed(cause: FailureCause, error: &dyn Error) -> Outcome {
 fn outcome_of_error(error: &FitError) -> Outcome {
     match error {
         FitError::Save(save) if save.is_disk_full() => Outcome::DiskFull { message: chain(error) },
-        FitError::Recipe(_) | FitError::Empty { .. } | FitError::Weights(_) => failed(FailureCause::Invalid, error),
+        FitError::Recipe(_) | FitError::Empty { .. } | FitError::Weights(_) | FitError::Precision(_) => {
+            failed(FailureCause::Invalid, error)
+        }
         _ => failed(FailureCause::Crashed, error),
     }
 }

@@ -1,9 +1,13 @@
+mod precision;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::RngExt;
 
+use crate::precision::LossScale;
 use crate::recipe;
 use crate::recipe::{Adamw, Augment, Keep, ModelSpec, OptimizerSpec, Sgd};
+use crate::seed::Purpose;
 
 use super::*;
 
@@ -137,6 +141,12 @@ fn changed(changes: &str) -> Recipe {
 
 /// Changes of the small recipe by which a training keeps more from one batch to the next.
 const WITH_STATE: &[&str] = &[
+    "precision = 'bf16'",
+    "precision = 'f16'",
+    "precision = 'f16'\naccumulate = 2\nmicro_batch = 5",
+    "sampling = 'balanced'\nclass_weights = { kind = 'inverse' }",
+    "micro_batch = 5",
+    "gradient_checkpointing = true",
     "optimizer = { kind = 'adam' }",
     "optimizer = { kind = 'rmsprop', momentum = 0.5, centered = true }",
     "optimizer = { kind = 'lamb' }",
@@ -168,17 +178,17 @@ fn a_trial_stopped_at_any_place_and_resumed_is_the_uninterrupted_one() {
     let with_state = WITH_STATE.iter().map(|changes| Recipe { epochs: 4, ..changed(changes) });
     for recipe in recipes().into_iter().chain(augmented).chain(with_state) {
         let mut whole = Script::default();
-        let outcome = run(&recipe, None, 0, &mut whole);
+        let outcome = run_on(&skewed_data(), &recipe, None, 0, &mut whole);
         // Four or six batches an epoch; after an epoch's report, in the midst of an epoch, and of an update.
         let stops = [(Some(1), None), (Some(3), None), (None, Some(1)), (None, Some(8)), (None, Some(11))];
         for (pause_after, interrupt_at) in stops {
             let temporary = tempfile::tempdir().unwrap();
             let folder = CheckpointFolder::new(temporary.path());
             let mut first = Script { pause_after, interrupt_at, ..Default::default() };
-            let stopped = run(&recipe, Some(&folder), 0, &mut first);
+            let stopped = run_on(&skewed_data(), &recipe, Some(&folder), 0, &mut first);
             assert!(matches!(stopped, Outcome::Paused | Outcome::Interrupted), "{stopped:?}");
             let mut second = Script::default();
-            let resumed = run(&recipe, Some(&folder), first.reports.len() as u64, &mut second);
+            let resumed = run_on(&skewed_data(), &recipe, Some(&folder), first.reports.len() as u64, &mut second);
             let both = [first.reports, second.reports].concat();
             assert_eq!(learned(&both), learned(&whole.reports), "{recipe:?} {pause_after:?} {interrupt_at:?}");
             assert_eq!(resumed, outcome);
@@ -248,6 +258,9 @@ fn every_field_of_the_recipe_has_an_effect() {
         ("", "batch_size = 32"),
         ("", "label_smoothing = 0.1"),
         ("", "clip_norm = 0.01"),
+        ("", "precision = 'bf16'"),
+        ("", "precision = 'f16'"),
+        (convnet, "model = { kind = 'convnet', width = 4 }\nmicro_batch = 4"),
         ("", "sampling = 'balanced'"),
         ("", "class_weights = { kind = 'inverse' }"),
         ("", effective),

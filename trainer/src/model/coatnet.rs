@@ -15,6 +15,7 @@ use super::init::linear;
 use super::norm::Norm;
 use super::resnet::conv;
 use super::vit::{TransformerMlp, attend, layer_norm};
+use crate::precision::in_32_bits;
 use crate::recipe::{self, NormKind};
 
 /// Numbers of an attention head (section A.2).
@@ -162,7 +163,7 @@ impl Coatnet {
             x = block.forward(x);
         }
         // The norm is each pixel's own, so it comes before the average.
-        let x = self.norm.forward(tokens(x)).mean_dim(1).squeeze_dim(1);
+        let x = in_32_bits(tokens(x), |x| self.norm.forward(x)).mean_dim(1).squeeze_dim(1);
         self.fc.forward(self.dropout.forward(x))
     }
 }
@@ -227,12 +228,12 @@ impl CoatAttention {
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let [batch, channels, height, width] = input.dims();
-        let normed = self.norm1.forward(tokens(input.clone()));
+        let normed = in_32_bits(tokens(input.clone()), |x| self.norm1.forward(x));
         let normed = normed.swap_dims(1, 2).reshape([batch, channels, height, width]);
         let normed = if self.shortcut.halves { halve(normed) } else { normed };
         let x = tokens(self.shortcut.forward(input));
         let x = x + self.drop_path1.forward(self.attend(tokens(normed)));
-        let x = x.clone() + self.drop_path2.forward(self.mlp.forward(self.norm2.forward(x)));
+        let x = x.clone() + self.drop_path2.forward(self.mlp.forward(in_32_bits(x, |x| self.norm2.forward(x))));
         let [_, _, outputs] = x.dims();
         x.swap_dims(1, 2).reshape([batch, outputs, self.window[0], self.window[1]])
     }

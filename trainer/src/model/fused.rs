@@ -78,7 +78,7 @@ fn subsample(
 ) -> Tensor<4> {
     let stride = stride as isize;
     let x = images.slice(s![.., .., 0..;stride, 0..;stride]);
-    let zeros = |channels| Tensor::zeros([batch, channels, height, width], &x.device());
+    let zeros = |channels| Tensor::zeros([batch, channels, height, width], (&x.device(), x.dtype()));
     let behind = outputs - x.dims()[1] - before;
     Tensor::cat(vec![zeros(before), x.clone(), zeros(behind)], 1)
 }

@@ -8,6 +8,7 @@ use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor};
 
 use crate::cpu::Affine;
+use crate::precision::in_32_bits;
 use crate::recipe::NormKind;
 
 /// Weight of a batch in the running statistics; PyTorch's default.
@@ -82,6 +83,10 @@ impl Norm {
 
     /// Normalizes; in training, batch norm takes the batch's own statistics and notes them.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        in_32_bits(x, |x| self.normalize(x))
+    }
+
+    fn normalize(&self, x: Tensor<4>) -> Tensor<4> {
         let (Some(gamma), Some(beta)) = (&self.gamma, &self.beta) else { return x };
         let (gamma, beta) = (gamma.val(), beta.val());
         let device = x.device();

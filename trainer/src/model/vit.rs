@@ -12,6 +12,7 @@ use super::drop_path::DropPath;
 use super::init::linear;
 use super::norm::Norm;
 use super::resnet::conv;
+use crate::precision::in_32_bits;
 use crate::recipe::{self, NormKind, TokenPool};
 
 /// As in the paper's code and timm.
@@ -176,7 +177,7 @@ impl Vit {
             Some(_) => x.slice(s![.., 0..1, ..]).squeeze_dim(1),
             None => x.mean_dim(1).squeeze_dim(1),
         };
-        let normed = self.norm.iter().chain(&self.fc_norm).fold(first, |x, norm| norm.forward(x));
+        let normed = self.norm.iter().chain(&self.fc_norm).fold(first, |x, norm| in_32_bits(x, |x| norm.forward(x)));
         self.head.forward(normed)
     }
 }
@@ -218,8 +219,8 @@ impl PatchEmbed {
 
 impl TransformerBlock {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.drop_path1.forward(self.attn.forward(self.norm1.forward(x)));
-        x.clone() + self.drop_path2.forward(self.mlp.forward(self.norm2.forward(x)))
+        let x = x.clone() + self.drop_path1.forward(self.attn.forward(in_32_bits(x, |x| self.norm1.forward(x))));
+        x.clone() + self.drop_path2.forward(self.mlp.forward(in_32_bits(x, |x| self.norm2.forward(x))))
     }
 }
 

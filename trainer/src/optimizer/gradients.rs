@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 use crate::weights::NamedTensors;
 
@@ -50,6 +50,13 @@ impl Gradients {
             .collect();
     }
 
+    /// Whether all of them are numbers that 32-bit floats hold. Waits for the device.
+    pub fn are_finite(&self) -> bool {
+        // Nothing times what is not finite is no number, and no number added to others is none.
+        let sums = self.sums.values().map(|gradient| gradient.clone().mul_scalar(0.0).sum());
+        sums.reduce(|all, sum| all + sum).is_none_or(|sum| sum.into_scalar::<f32>() == 0.0)
+    }
+
     /// The norm of all gradients together, on the device.
     pub(super) fn norm(&self) -> Option<Tensor<1>> {
         let squares = self.sums.values().map(|gradient| gradient.clone().square().sum());
@@ -75,7 +82,8 @@ impl ModuleVisitor for Adder<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(gradient) = self.gradients.remove::<D>(param.id) else { return };
-        let gradient: Tensor<1> = gradient.reshape([-1]);
+        // Of a network that computes in 16 bits too, the sum has 32.
+        let gradient: Tensor<1> = gradient.reshape([-1]).cast(FloatDType::F32);
         let gradient = if self.share == 1.0 { gradient } else { gradient.mul_scalar(self.share) };
         let path = self.path.join(".");
         let sum = match self.sums.remove(&path) {
