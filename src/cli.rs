@@ -313,7 +313,7 @@ pub struct Train {
 /// Arguments of `lr-find`.
 #[derive(Debug, clap::Args)]
 pub struct LrFind {
-    /// Images as for `init`, a recipe file, or a study file, whose [recipe] is meant.
+    /// Images as for `init`, a recipe file, or a study file, whose `[recipe]` is meant.
     #[arg(value_name = "DATA|FILE.toml", value_hint = ValueHint::AnyPath)]
     pub subject: PathBuf,
     /// The first rate.

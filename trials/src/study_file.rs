@@ -464,7 +464,7 @@ mod tests {
             "[recipe]\noptimizer = { kind = 'adamm' }\n",
             6,
             "unknown `optimizer.kind` `adamm`",
-            "did you mean `adamw`?",
+            "did you mean `adam`?",
         );
         check(
             "[search]\npruners = 'asha'\n",

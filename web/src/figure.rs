@@ -1,5 +1,5 @@
 //! The figures of a study. Each is computed once, into one description that the page draws with Plotly and
-//! [`draw`](self::draw) writes as SVG and PNG: so that they cannot differ.
+//! `draw` writes as SVG and PNG: so that they cannot differ.
 
 mod axis;
 mod budget;
