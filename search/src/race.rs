@@ -34,6 +34,23 @@ pub fn space(candidates: &[TrialNumber], repetitions: u64) -> SearchSpace {
     ])
 }
 
+/// The trial that a point of a race trains again.
+pub fn candidate_of(params: &Params) -> Option<TrialNumber> {
+    number_of(params, CANDIDATE).map(TrialNumber)
+}
+
+/// On which of the fresh seeds a point of a race trains, from 1.
+pub fn repetition_of(params: &Params) -> Option<u64> {
+    number_of(params, REPETITION)
+}
+
+fn number_of(params: &Params, name: &str) -> Option<u64> {
+    match params.get(name) {
+        Some(ParamValue::Int(number)) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
 /// How a candidate stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -144,13 +161,9 @@ impl Field {
     }
 
     fn place(&self, params: &Params) -> Option<(usize, usize)> {
-        let whole = |name| match params.get(name) {
-            Some(ParamValue::Int(number)) => u64::try_from(*number).ok(),
-            _ => None,
-        };
-        let candidate = TrialNumber(whole(CANDIDATE)?);
+        let candidate = candidate_of(params)?;
         let place = self.candidates.iter().position(|other| *other == candidate)?;
-        let repetition = usize::try_from(whole(REPETITION)?).ok()?.checked_sub(1)?;
+        let repetition = usize::try_from(repetition_of(params)?).ok()?.checked_sub(1)?;
         (repetition < self.repetitions).then_some((place, repetition))
     }
 }

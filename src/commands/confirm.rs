@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_search::race::{CANDIDATE, Fate, Standing, standings};
-use nightsweep_search::{Params, Study, TrialNumber, TrialState};
+use nightsweep_search::race::{Fate, Standing, candidate_of, standings};
+use nightsweep_search::{Study, TrialNumber, TrialState};
 use nightsweep_store::{NewStudy, Store, StudyRow};
 use nightsweep_trainer::fit::evaluate_weights;
 use nightsweep_trainer::{CheckpointFolder, data};
@@ -162,11 +162,6 @@ fn score(race: &Study, plan: &Plan, repeats: &Repeats, folder: &Path, slot: &Slo
     }
     let text = serde_json::to_string_pretty(&scores).into_diagnostic()?;
     fs::write(&path, text).into_diagnostic().wrap_err_with(|| format!("could not write `{}`", path.display()))
-}
-
-fn candidate_of(params: &Params) -> Option<TrialNumber> {
-    let number = params.get(CANDIDATE)?.as_f64()?;
-    Some(TrialNumber(number as u64))
 }
 
 /// A confirmation as far as it is.

@@ -52,8 +52,7 @@ pub fn plan(arguments: &cli::Plan) -> Result<Ending> {
         );
         probes.push(Probed { model, batch_size: recipe.batch_size, probe });
     }
-    let confirms = plan.confirm.top > 0;
-    let search = length.map(|length| length.mul_f64(if confirms { 1.0 - plan.confirm.share } else { 1.0 }));
+    let search = length.map(|length| length.mul_f64(plan.confirm.search_share()));
     let workers = slots.len();
     let temporary = tempfile::tempdir().into_diagnostic()?;
     let epoch_time = |recipe: &Recipe| nearest(&probes, recipe).epoch;

@@ -55,10 +55,8 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
 
     let work = Work::new(&plan, std::path::absolute(&folder).into_diagnostic()?);
     let mut night = Night::new(runs, &store, slots, deadline);
-    let confirms = plan.confirm.top > 0;
-    let share = if confirms { 1.0 - plan.confirm.share } else { 1.0 };
     let orders = night.take_orders(asked);
-    let ended = night.lead(&row, &plan, &mut study, &work, share).await;
+    let ended = night.lead(&row, &plan, &mut study, &work, plan.confirm.search_share()).await;
     // What follows is a race between candidates, of which nothing can be asked.
     orders.abort();
     let mut ending = ended?.ending;

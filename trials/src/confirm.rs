@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nightsweep_search::race::{self, CANDIDATE, REPETITION};
-use nightsweep_search::{Direction, ParamValue, Params, PrunerKind, SamplerKind, Study, TrialNumber};
+use nightsweep_search::{Direction, Params, PrunerKind, SamplerKind, Study, TrialNumber};
 use nightsweep_trainer::{Recipe, TrialSeed};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,11 @@ impl Default for Confirm {
 }
 
 impl Confirm {
+    /// Share of a night with a deadline that the search has.
+    pub fn search_share(&self) -> f64 {
+        if self.top > 0 { 1.0 - self.share } else { 1.0 }
+    }
+
     /// The first broken rule, as (key, rule).
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
         match self {
@@ -111,13 +116,9 @@ impl Repeats {
 
     /// The recipe and the seeds of a point of the race. All candidates have the same seeds in the same repetition.
     pub fn resolve(&self, study_seed: u64, params: &Params) -> Result<(Recipe, TrialSeed), BindError> {
-        let number = |name: &str| match params.get(name) {
-            Some(ParamValue::Int(number)) => u64::try_from(*number).ok(),
-            _ => None,
-        };
         let missing = |param: &str| BindError::NoSuchField { param: param.to_owned() };
-        let trial = TrialNumber(number(CANDIDATE).ok_or_else(|| missing(CANDIDATE))?);
-        let repetition = number(REPETITION).ok_or_else(|| missing(REPETITION))?;
+        let trial = race::candidate_of(params).ok_or_else(|| missing(CANDIDATE))?;
+        let repetition = race::repetition_of(params).ok_or_else(|| missing(REPETITION))?;
         let recipe = self.recipes.get(&trial).ok_or(BindError::NoCandidate { trial })?;
         Ok((recipe.clone(), TrialSeed { study: study_seed, trial: FIRST_FRESH + repetition }))
     }
@@ -138,7 +139,7 @@ pub fn work(plan: &Plan, repeats: Repeats, checkpoints: PathBuf) -> Work {
 
 #[cfg(test)]
 mod tests {
-    use nightsweep_search::{Attempt, Event};
+    use nightsweep_search::{Attempt, Event, ParamValue};
 
     use super::*;
     use crate::study_file;
