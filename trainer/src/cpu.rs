@@ -496,5 +496,9 @@ fn last_dims(tensor: &FlexTensor) -> [usize; 4] {
     std::array::from_fn(|axis| shape[axis])
 }
 
+mod transformer;
+
+pub use transformer::{attention, dense, layer_norm};
+
 #[cfg(test)]
 mod tests;

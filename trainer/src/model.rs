@@ -3,6 +3,7 @@
 mod coatnet;
 mod conv;
 mod convnet;
+mod dense;
 mod drop_path;
 mod efficientnet;
 mod fused;

@@ -6,7 +6,6 @@
 
 #![expect(unsafe_code, reason = "hands pointers into checked slices to the tiles")]
 
-use std::cell::Cell;
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
@@ -14,6 +13,7 @@ use rayon::prelude::*;
 use crate::fresh::{assume_written, fresh};
 use crate::norm::{self, Moments, NormGradient};
 use crate::panel::{Panel, Pixels, Stored};
+use crate::share::{share_of, take_front, with_scratch};
 use crate::simd::{Isa, Kernel, LANES, LEVEL, Level, dispatch};
 use crate::tile::{Inputs, Rectangle, correlate, filter_channels, inner_products, outer_products};
 
@@ -262,14 +262,13 @@ impl Conv {
         };
         let threads = rayon::current_num_threads();
         let shares = if self.shape.weight_len() > MANY_WEIGHTS { threads } else { 2 * threads };
-        let share = batch.div_ceil(shares).max(1);
+        let share = share_of(batch, shares);
         let len = self.shape.input_len();
         let mut rest: &mut [MaybeUninit<f32>] = &mut to_images;
         let mut work = Vec::with_capacity(shares);
         for first in (0..batch).step_by(share) {
             let count = share.min(batch - first);
-            let (mine, others) = rest.split_at_mut(if wants_images { count * len } else { 0 });
-            rest = others;
+            let mine = take_front(&mut rest, if wants_images { count * len } else { 0 });
             work.push((first, count, mine, vec![0.0; self.forward.packed_len()]));
         }
         let sums: Vec<Vec<f32>> = work
@@ -308,21 +307,6 @@ impl Conv {
 /// Images whose panels fill the cache together.
 fn images_at_once(panel_len: usize) -> usize {
     (PANEL_BYTES / (panel_len * size_of::<f32>())).max(1)
-}
-
-thread_local! {
-    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
-
-/// Lends a thread's own numbers, which are of no value.
-fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut scratch = SCRATCH.take();
-    if scratch.len() < len {
-        scratch.resize(len, 0.0);
-    }
-    let result = work(&mut scratch[..len]);
-    SCRATCH.set(scratch);
-    result
 }
 
 /// How wide tiles are: the wider, the fewer loads; but they need pixels to go with.

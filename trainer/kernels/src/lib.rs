@@ -1,14 +1,23 @@
-//! Convolutions and their neighbours for training on the CPU: plain slices in, plain vectors out, channels last.
+//! Convolutions, the layers of transformers, and their neighbours for training on the CPU: plain slices in, plain vectors out, channels last.
 //!
 //! Every result is a function of the inputs and of the number of rayon's threads, never of which thread came first.
 
+mod attention;
 mod conv;
+mod dense;
 mod fresh;
+mod function;
+mod layer_norm;
+mod matmul;
 pub mod norm;
 mod panel;
+mod share;
 mod simd;
 mod tile;
 
+pub use attention::Attention;
 pub use conv::{Conv, ConvShape, Gradient};
+pub use dense::{Activation, Dense, DenseGradients};
+pub use layer_norm::{LayerNorm, LayerNormGradients};
 pub use panel::Stored;
 pub use simd::{LEVEL, Level};

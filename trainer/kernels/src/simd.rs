@@ -21,6 +21,8 @@ pub trait Isa: Copy + 'static {
     /// Accumulators of one vector that fit the registers beside their operands: pixels in a tile one, two and four
     /// vectors wide. Zero where such a tile does not pay.
     const TILES: [usize; 3];
+    /// Runs a kernel as a function of its own, so that a large one is compiled once however often it is asked for.
+    unsafe fn call<K: Kernel>(kernel: K) -> K::Output;
     /// Sixteen zeros.
     unsafe fn zero() -> Self::V;
     /// Sixteen times the same number.
@@ -47,6 +49,12 @@ pub trait Isa: Copy + 'static {
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
     /// `x` where `low < a < high`, else zero.
     unsafe fn keep_between(a: Self::V, low: Self::V, high: Self::V, x: Self::V) -> Self::V;
+    /// Quotient.
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// The nearest whole number.
+    unsafe fn round(a: Self::V) -> Self::V;
+    /// `a · 2ⁿ` for whole numbers n from -126 to 127.
+    unsafe fn scale_by_power(a: Self::V, n: Self::V) -> Self::V;
 }
 
 /// No instructions beyond those that the program was compiled for.
@@ -57,6 +65,11 @@ impl Isa for Plain {
     type V = [f32; LANES];
     const TILES: [usize; 3] = [4, 0, 0];
 
+    #[inline(never)]
+    unsafe fn call<K: Kernel>(kernel: K) -> K::Output {
+        // SAFETY: the caller's.
+        unsafe { kernel.run::<Self>() }
+    }
     #[inline(always)]
     unsafe fn zero() -> Self::V {
         [0.0; LANES]
@@ -116,6 +129,20 @@ impl Isa for Plain {
     unsafe fn keep_between(a: Self::V, low: Self::V, high: Self::V, x: Self::V) -> Self::V {
         std::array::from_fn(|lane| if low[lane] < a[lane] && a[lane] < high[lane] { x[lane] } else { 0.0 })
     }
+    #[inline(always)]
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|lane| a[lane] / b[lane])
+    }
+    #[inline(always)]
+    unsafe fn round(a: Self::V) -> Self::V {
+        // Adding and taking away 1.5 · 2²³ leaves no room for a fraction; `round` would be a call of the C library.
+        const SHIFT: f32 = 12_582_912.0;
+        a.map(|x| x + SHIFT - SHIFT)
+    }
+    #[inline(always)]
+    unsafe fn scale_by_power(a: Self::V, n: Self::V) -> Self::V {
+        std::array::from_fn(|lane| a[lane] * f32::from_bits(((n[lane] as i32 + 127) as u32) << 23))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -125,7 +152,7 @@ pub use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Isa, LANES};
+    use super::{Isa, Kernel, LANES};
 
     /// AVX-512F: one register a vector.
     #[derive(Clone, Copy)]
@@ -136,6 +163,11 @@ mod x86 {
         type V = __m512;
         const TILES: [usize; 3] = [14, 8, 4];
 
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma,avx512f")]
+        unsafe fn call<K: Kernel>(kernel: K) -> K::Output {
+            unsafe { kernel.run::<Self>() }
+        }
         #[inline(always)]
         unsafe fn zero() -> __m512 {
             unsafe { _mm512_setzero_ps() }
@@ -192,6 +224,18 @@ mod x86 {
                 _mm512_maskz_mov_ps(between, x)
             }
         }
+        #[inline(always)]
+        unsafe fn div(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_div_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn round(a: __m512) -> __m512 {
+            unsafe { _mm512_roundscale_ps::<_MM_FROUND_TO_NEAREST_INT>(a) }
+        }
+        #[inline(always)]
+        unsafe fn scale_by_power(a: __m512, n: __m512) -> __m512 {
+            unsafe { _mm512_scalef_ps(a, n) }
+        }
     }
 
     #[inline(always)]
@@ -208,6 +252,11 @@ mod x86 {
         // Sixteen registers: twelve accumulators, two weights, one pixel.
         const TILES: [usize; 3] = [6, 0, 0];
 
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn call<K: Kernel>(kernel: K) -> K::Output {
+            unsafe { kernel.run::<Self>() }
+        }
         #[inline(always)]
         unsafe fn zero() -> Self::V {
             unsafe { (_mm256_setzero_ps(), _mm256_setzero_ps()) }
@@ -275,6 +324,27 @@ mod x86 {
         #[inline(always)]
         unsafe fn keep_between(a: Self::V, low: Self::V, high: Self::V, x: Self::V) -> Self::V {
             unsafe { (between(a.0, low.0, high.0, x.0), between(a.1, low.1, high.1, x.1)) }
+        }
+        #[inline(always)]
+        unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+            unsafe { (_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)) }
+        }
+        #[inline(always)]
+        unsafe fn round(a: Self::V) -> Self::V {
+            const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+            unsafe { (_mm256_round_ps::<NEAREST>(a.0), _mm256_round_ps::<NEAREST>(a.1)) }
+        }
+        #[inline(always)]
+        unsafe fn scale_by_power(a: Self::V, n: Self::V) -> Self::V {
+            unsafe { (times_power(a.0, n.0), times_power(a.1, n.1)) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn times_power(a: __m256, n: __m256) -> __m256 {
+        unsafe {
+            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+            _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
         }
     }
 

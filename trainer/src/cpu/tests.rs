@@ -1,7 +1,9 @@
 use burn::module::Param;
-use burn::tensor::module::{batch_norm_train, conv2d};
+use burn::nn::LayerNormConfig;
+use burn::tensor::module::{batch_norm_train, conv2d, linear};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, TensorData, activation, s};
+use nightsweep_kernels::Activation;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -187,6 +189,62 @@ fn a_norm_alone_is_burns() {
     let [g, b] = vectors();
     let burns = batch_norm_train(x.clone(), g, b, 1e-5);
     agree(ours.output, burns.output.clamp(0.0, 6.0), &[x, gamma, beta]);
+}
+
+/// Any shape of a leaf, so that [`agree`] can compare layers of rows.
+fn leaf(numbers: &mut ChaCha8Rng, dims: [usize; 4], device: &Device) -> Tensor<4> {
+    random(numbers, dims, device).require_grad()
+}
+
+#[test]
+fn a_dense_layer_is_burns() {
+    let device = Device::flex().autodiff();
+    let numbers = &mut ChaCha8Rng::seed_from_u64(10);
+    let x = leaf(numbers, [2, 1, 3, 20], &device);
+    let weight = leaf(numbers, [1, 1, 20, 33], &device);
+    let bias = leaf(numbers, [1, 1, 1, 33], &device);
+    for then in [Activation::Nothing, Activation::Relu, Activation::Gelu] {
+        // Each graph has its own, since a step back uses a graph up.
+        let parameters = || (weight.clone().reshape([20, 33]), bias.clone().reshape([33]));
+        let (w, b) = parameters();
+        let ours = dense(&x, &w, &b, then).unwrap();
+        let plain = dense(&x.clone().inner(), &w.inner(), &b.inner(), then).unwrap();
+        assert_eq!(plain.into_data(), ours.clone().inner().into_data(), "the same without gradients");
+        let (w, b) = parameters();
+        let sums = linear(x.clone(), w, Some(b));
+        let burns = match then {
+            Activation::Nothing => sums,
+            Activation::Relu => activation::relu(sums),
+            Activation::Gelu => activation::gelu(sums),
+        };
+        agree(ours, burns, &[x.clone(), weight.clone(), bias.clone()]);
+    }
+}
+
+#[test]
+fn layer_norm_is_burns() {
+    let device = Device::flex().autodiff();
+    let numbers = &mut ChaCha8Rng::seed_from_u64(11);
+    let x = leaf(numbers, [2, 1, 3, 20], &device);
+    let norm = LayerNormConfig::new(20).with_epsilon(1e-6).init(&device);
+    let (gamma, beta) = (norm.gamma.val(), norm.beta.as_ref().unwrap().val());
+    agree(layer_norm(&x, &gamma, &beta, 1e-6).unwrap(), norm.forward(x.clone()), &[x]);
+}
+
+#[test]
+fn attention_is_that_of_burns_operations() {
+    let device = Device::flex().autodiff();
+    let numbers = &mut ChaCha8Rng::seed_from_u64(12);
+    let (batch, tokens, heads, size) = (2, 37, 3, 5);
+    let x = leaf(numbers, [1, batch, tokens, 3 * heads * size], &device);
+    let rows = || x.clone().reshape([batch, tokens, 3 * heads * size]);
+    let back = |y: Tensor<3>| y.reshape([1, batch, tokens, heads * size]);
+    let ours = back(attention(&rows(), heads).unwrap());
+    let qkv = rows().reshape([batch, tokens, 3, heads, size]).permute([2, 0, 3, 1, 4]);
+    let part = |index: usize| -> Tensor<4> { qkv.clone().slice(s![index..index + 1, .., .., .., ..]).squeeze_dim(0) };
+    let likeness = part(0).matmul(part(1).transpose()).div_scalar((size as f64).sqrt());
+    let burns = activation::softmax(likeness, 3).matmul(part(2)).swap_dims(1, 2);
+    agree(ours, back(burns.reshape([batch, tokens, heads * size])), &[x]);
 }
 
 /// Both outputs, and the gradients of their sums of squares.

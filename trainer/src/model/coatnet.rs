@@ -6,16 +6,17 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, Linear};
 use burn::tensor::module::{adaptive_avg_pool2d, avg_pool2d};
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use nightsweep_kernels::Activation;
 
 use super::InputShape;
 use super::conv::Conv;
+use super::dense::{dense, layer_norm, normed};
 use super::drop_path::DropPath;
 use super::efficientnet::SqueezeExcite;
 use super::init::linear;
 use super::norm::Norm;
 use super::resnet::conv;
-use super::vit::{TransformerMlp, attend, layer_norm};
-use crate::precision::in_32_bits;
+use super::vit::{TransformerMlp, attend};
 use crate::recipe::{self, NormKind};
 
 /// Numbers of an attention head (section A.2).
@@ -163,8 +164,8 @@ impl Coatnet {
             x = block.forward(x);
         }
         // The norm is each pixel's own, so it comes before the average.
-        let x = in_32_bits(tokens(x), |x| self.norm.forward(x)).mean_dim(1).squeeze_dim(1);
-        self.fc.forward(self.dropout.forward(x))
+        let x = normed(&self.norm, tokens(x)).mean_dim(1).squeeze_dim(1);
+        dense(&self.fc, self.dropout.forward(x), Activation::Nothing)
     }
 }
 
@@ -228,12 +229,12 @@ impl CoatAttention {
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let [batch, channels, height, width] = input.dims();
-        let normed = in_32_bits(tokens(input.clone()), |x| self.norm1.forward(x));
-        let normed = normed.swap_dims(1, 2).reshape([batch, channels, height, width]);
-        let normed = if self.shortcut.halves { halve(normed) } else { normed };
-        let x = tokens(self.shortcut.forward(input));
-        let x = x + self.drop_path1.forward(self.attend(tokens(normed)));
-        let x = x.clone() + self.drop_path2.forward(self.mlp.forward(in_32_bits(x, |x| self.norm2.forward(x))));
+        let x = normed(&self.norm1, tokens(input.clone()));
+        let x = x.swap_dims(1, 2).reshape([batch, channels, height, width]);
+        let x = if self.shortcut.halves { halve(x) } else { x };
+        let shortcut = tokens(self.shortcut.forward(input));
+        let x = shortcut + self.drop_path1.forward(self.attend(tokens(x)));
+        let x = x.clone() + self.drop_path2.forward(self.mlp.forward(normed(&self.norm2, x)));
         let [_, _, outputs] = x.dims();
         x.swap_dims(1, 2).reshape([batch, outputs, self.window[0], self.window[1]])
     }
@@ -242,13 +243,15 @@ impl CoatAttention {
         let [batch, count, _] = x.dims();
         let [_, heads] = self.relative_position_bias_table.dims();
         // timm's order: a head's query, key and value are neighbours.
-        let qkv = self.qkv.forward(x).reshape([batch, count, heads, 3 * HEAD_SIZE]).swap_dims(1, 2);
+        let qkv =
+            dense(&self.qkv, x, Activation::Nothing).reshape([batch, count, heads, 3 * HEAD_SIZE]).swap_dims(1, 2);
         let part = |index: usize| qkv.clone().narrow(3, index * HEAD_SIZE, HEAD_SIZE);
         let places = Tensor::<1, Int>::from_data(self.distances(), &qkv.device());
         let bias = self.relative_position_bias_table.val().select(0, places);
         let bias = bias.reshape([1, count, count, heads]).permute([0, 3, 1, 2]);
         let mixed = attend(part(0), part(1), part(2), Some(bias)).swap_dims(1, 2);
-        self.dropout.forward(self.proj.forward(mixed.reshape([batch, count, heads * HEAD_SIZE])))
+        let mixed = mixed.reshape([batch, count, heads * HEAD_SIZE]);
+        self.dropout.forward(dense(&self.proj, mixed, Activation::Nothing))
     }
 
     /// Row of the table for each pair of tokens.

@@ -2,9 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
+use nightsweep_kernels::Activation;
 
 use super::InputShape;
+use super::dense::dense;
 use super::init::linear;
 use crate::recipe;
 
@@ -30,8 +32,8 @@ impl Mlp {
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x: Tensor<2> = images.flatten(1, 3);
         for layer in &self.hidden {
-            x = self.dropout.forward(activation::relu(layer.forward(x)));
+            x = self.dropout.forward(dense(layer, x, Activation::Relu));
         }
-        self.output.forward(x)
+        dense(&self.output, x, Activation::Nothing)
     }
 }

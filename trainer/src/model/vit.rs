@@ -2,21 +2,21 @@
 //! come from convolutions (Xiao 2021, arXiv 2106.14881).
 
 use burn::module::{Module, Param};
-use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
+use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, Linear};
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor, activation, s};
+use nightsweep_kernels::Activation;
 
 use super::InputShape;
 use super::conv::{Conv, Padding};
+use super::dense::{dense, layer_norm, normed};
 use super::drop_path::DropPath;
 use super::init::linear;
 use super::norm::Norm;
 use super::resnet::conv;
-use crate::precision::in_32_bits;
+use crate::cpu;
 use crate::recipe::{self, NormKind, TokenPool};
 
-/// As in the paper's code and timm.
-const EPSILON: f64 = 1e-6;
 /// Hidden units of a block's MLP for one of its width (table 1).
 const MLP_RATIO: usize = 4;
 
@@ -177,8 +177,8 @@ impl Vit {
             Some(_) => x.slice(s![.., 0..1, ..]).squeeze_dim(1),
             None => x.mean_dim(1).squeeze_dim(1),
         };
-        let normed = self.norm.iter().chain(&self.fc_norm).fold(first, |x, norm| in_32_bits(x, |x| norm.forward(x)));
-        self.head.forward(normed)
+        let first = self.norm.iter().chain(&self.fc_norm).fold(first, |x, norm| normed(norm, x));
+        dense(&self.head, first, Activation::Nothing)
     }
 }
 
@@ -219,21 +219,23 @@ impl PatchEmbed {
 
 impl TransformerBlock {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.drop_path1.forward(self.attn.forward(in_32_bits(x, |x| self.norm1.forward(x))));
-        x.clone() + self.drop_path2.forward(self.mlp.forward(in_32_bits(x, |x| self.norm2.forward(x))))
+        let x = x.clone() + self.drop_path1.forward(self.attn.forward(normed(&self.norm1, x)));
+        x.clone() + self.drop_path2.forward(self.mlp.forward(normed(&self.norm2, x)))
     }
 }
 
 impl Attention {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, dim] = x.dims();
-        let size = dim / self.heads;
-        // [batch, tokens, 3, heads, size] to [3, batch, heads, tokens, size].
-        let qkv = self.qkv.forward(x).reshape([batch, tokens, 3, self.heads, size]).permute([2, 0, 3, 1, 4]);
-        let part =
-            |index: usize| -> Tensor<4> { qkv.clone().slice(s![index..index + 1, .., .., .., ..]).squeeze_dim(0) };
-        let mixed = attend(part(0), part(1), part(2), None);
-        self.dropout.forward(self.proj.forward(mixed.swap_dims(1, 2).reshape([batch, tokens, dim])))
+        let qkv = dense(&self.qkv, x, Activation::Nothing);
+        let mixed = cpu::attention(&qkv, self.heads).unwrap_or_else(|| {
+            // [batch, tokens, 3, heads, size] to [3, batch, heads, tokens, size].
+            let qkv = qkv.reshape([batch, tokens, 3, self.heads, dim / self.heads]).permute([2, 0, 3, 1, 4]);
+            let part =
+                |index: usize| -> Tensor<4> { qkv.clone().slice(s![index..index + 1, .., .., .., ..]).squeeze_dim(0) };
+            attend(part(0), part(1), part(2), None).swap_dims(1, 2).reshape([batch, tokens, dim])
+        });
+        self.dropout.forward(dense(&self.proj, mixed, Activation::Nothing))
     }
 }
 
@@ -247,13 +249,9 @@ impl TransformerMlp {
     }
 
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = self.dropout.forward(activation::gelu(self.fc1.forward(x)));
-        self.dropout.forward(self.fc2.forward(x))
+        let x = self.dropout.forward(dense(&self.fc1, x, Activation::Gelu));
+        self.dropout.forward(dense(&self.fc2, x, Activation::Nothing))
     }
-}
-
-pub(super) fn layer_norm(dim: usize, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(dim).with_epsilon(EPSILON).init(device)
 }
 
 /// softmax(q kᵀ / √size + bias) v, with `[batch, heads, tokens, size]` each and a bias `[1, heads, tokens, tokens]`.
