@@ -9,12 +9,10 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
 use crate::fresh::{assume_written, fresh};
 use crate::function::{exp, greatest, sum};
 use crate::matmul::{Left, Product, Right, Start, multiply};
-use crate::share::with_scratch;
+use crate::share::{for_each, with_scratch};
 use crate::simd::{Isa, Kernel, LANES, LEVEL, Level, dispatch};
 
 /// Rows of likenesses at a time: of 65 tokens, they and the keys fit a first-level cache.
@@ -69,15 +67,13 @@ impl Attention {
         let batch = qkv.len() / (3 * len);
         let mut result = fresh(batch * len);
         let mut rows = fresh(batch * self.heads * self.tokens * 2);
-        result
-            .par_chunks_exact_mut(len)
-            .zip(rows.par_chunks_exact_mut(self.heads * self.tokens * 2))
-            .zip(qkv.par_chunks_exact(3 * len))
-            .for_each(|((out, rows), qkv)| {
-                with_scratch(self.transposed_len() + ROWS * self.padded(), |scratch| {
-                    dispatch(self.level, Forward { of: self, qkv, out, rows, scratch });
-                });
+        let of_image = self.heads * self.tokens * 2;
+        let images = result.chunks_exact_mut(len).zip(rows.chunks_exact_mut(of_image)).zip(qkv.chunks_exact(3 * len));
+        for_each(images, |((out, rows), qkv)| {
+            with_scratch(self.transposed_len() + ROWS * self.padded(), |scratch| {
+                dispatch(self.level, Forward { of: self, qkv, out, rows, scratch });
             });
+        });
         (assume_written(result), assume_written(rows))
     }
 
@@ -91,15 +87,15 @@ impl Attention {
         let of_image = self.heads * self.tokens * 2;
         assert_eq!(rows.len(), qkv.len() / (3 * len) * of_image);
         let mut result = fresh(qkv.len());
-        result
-            .par_chunks_exact_mut(3 * len)
-            .zip(qkv.par_chunks_exact(3 * len))
-            .zip(rows.par_chunks_exact(of_image).zip(gradient.par_chunks_exact(len)))
-            .for_each(|((out, qkv), (rows, gradient))| {
-                with_scratch(2 * self.transposed_len() + 2 * ROWS * self.padded(), |scratch| {
-                    dispatch(self.level, Backward { of: self, qkv, rows, gradient, out, scratch });
-                });
+        let images = result
+            .chunks_exact_mut(3 * len)
+            .zip(qkv.chunks_exact(3 * len))
+            .zip(rows.chunks_exact(of_image).zip(gradient.chunks_exact(len)));
+        for_each(images, |((out, qkv), (rows, gradient))| {
+            with_scratch(2 * self.transposed_len() + 2 * ROWS * self.padded(), |scratch| {
+                dispatch(self.level, Backward { of: self, qkv, rows, gradient, out, scratch });
             });
+        });
         assume_written(result)
     }
 }

@@ -8,12 +8,10 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
 use crate::fresh::{assume_written, fresh};
 use crate::norm::{self, Moments, NormGradient};
 use crate::panel::{Panel, Pixels, Stored};
-use crate::share::{share_of, take_front, with_scratch};
+use crate::share::{for_each, map, share_of, take_front, with_scratch};
 use crate::simd::{Isa, Kernel, LANES, LEVEL, Level, dispatch};
 use crate::tile::{Inputs, Rectangle, correlate, filter_channels, inner_products, outer_products};
 
@@ -208,12 +206,14 @@ impl Conv {
                 dispatch(self.level, ForwardGroup { conv: self, images, weights: &packed, panels, out, moments });
             });
         };
-        let results = result.par_chunks_mut(group * self.shape.output_len()).enumerate();
+        let results = result.chunks_mut(group * self.shape.output_len()).enumerate();
         match moments {
-            Some(moments) => results
-                .zip(moments.par_chunks_mut(group * 2 * outputs))
-                .for_each(|((index, out), moments)| of_group(Some(moments), index, out)),
-            None => results.for_each(|(index, out)| of_group(None, index, out)),
+            Some(moments) => {
+                for_each(results.zip(moments.chunks_mut(group * 2 * outputs)), |((index, out), moments)| {
+                    of_group(Some(moments), index, out);
+                });
+            }
+            None => for_each(results, |(index, out)| of_group(None, index, out)),
         }
         assume_written(result)
     }
@@ -271,29 +271,26 @@ impl Conv {
             let mine = take_front(&mut rest, if wants_images { count * len } else { 0 });
             work.push((first, count, mine, vec![0.0; self.forward.packed_len()]));
         }
-        let sums: Vec<Vec<f32>> = work
-            .into_par_iter()
-            .map(|(first, count, to_images, mut sums)| {
-                let group = images_at_once(self.inputs.image_len() + self.gradients.image_len()).min(count);
-                let room = group * (self.inputs.image_len() + self.gradients.image_len());
-                with_scratch(room, |panels| {
-                    let images = Stored { data: images, pixels: len / self.shape.inputs, channels: self.shape.inputs };
-                    let share = BackwardShare {
-                        conv: self,
-                        images,
-                        gradient,
-                        weights: &packed,
-                        range: [first, count, group],
-                        panels,
-                        to_images,
-                        adds,
-                        sums: &mut sums,
-                    };
-                    dispatch(self.level, share);
-                });
-                sums
-            })
-            .collect();
+        let sums = map(work.into_iter(), |(first, count, to_images, mut sums)| {
+            let group = images_at_once(self.inputs.image_len() + self.gradients.image_len()).min(count);
+            let room = group * (self.inputs.image_len() + self.gradients.image_len());
+            with_scratch(room, |panels| {
+                let images = Stored { data: images, pixels: len / self.shape.inputs, channels: self.shape.inputs };
+                let share = BackwardShare {
+                    conv: self,
+                    images,
+                    gradient,
+                    weights: &packed,
+                    range: [first, count, group],
+                    panels,
+                    to_images,
+                    adds,
+                    sums: &mut sums,
+                };
+                dispatch(self.level, share);
+            });
+            sums
+        });
         let mut sums = sums.into_iter();
         let mut total = sums.next().unwrap_or_else(|| vec![0.0; self.forward.packed_len()]);
         for sums in sums {

@@ -7,14 +7,12 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
 use crate::fresh::{assume_written, fresh};
 use crate::function::{gelu, gelu_slope};
 use crate::matmul::{Left, PANEL, Product, Right, Start, multiply, pack_columns};
 use crate::norm::add_to;
 use crate::panel::{read_up_to, write_up_to};
-use crate::share::{share_of, take_front, with_scratch};
+use crate::share::{for_each, map, share_of, take_front, threads_for, with_scratch};
 use crate::simd::{Isa, Kernel, LANES, LEVEL, Level, dispatch};
 
 /// Rows that go through all panels together.
@@ -85,17 +83,12 @@ impl Dense {
         let mut result = fresh(rows * outputs);
         let keeps = activation == Activation::Gelu;
         let mut sums = fresh(if keeps { rows * outputs } else { 0 });
-        let block = ROWS.min(share_of(rows, rayon::current_num_threads()));
-        let of_block = |x: &[f32], out: &mut [MaybeUninit<f32>], sums: Option<&mut [MaybeUninit<f32>]>| {
-            dispatch(level, ForwardBlock { dense: self, x, panels: &panels, bias, out, sums });
-        };
-        let blocks = result.par_chunks_mut(block * outputs).zip(x.par_chunks(block * inputs));
-        match keeps {
-            true => blocks
-                .zip(sums.par_chunks_mut(block * outputs))
-                .for_each(|((out, x), sums)| of_block(x, out, Some(sums))),
-            false => blocks.for_each(|(out, x)| of_block(x, out, None)),
-        }
+        let share = share_of(rows, threads_for(rows * inputs * outputs));
+        let shares = result.chunks_mut(share * outputs).zip(x.chunks(share * inputs));
+        let mut of_sums = sums.chunks_mut(share * outputs);
+        for_each(shares.map(|(out, x)| (out, x, of_sums.next())), |(out, x, sums)| {
+            dispatch(level, ForwardShare { dense: self, x, panels: &panels, bias, out, sums });
+        });
         (assume_written(result), keeps.then(|| assume_written(sums)))
     }
 
@@ -121,7 +114,7 @@ impl Dense {
             true => dispatch(level, Pack { matrix: &transposed(weights, outputs), rows: outputs, columns: inputs }),
             false => Vec::new(),
         };
-        let share = share_of(rows, rayon::current_num_threads());
+        let share = share_of(rows, threads_for(rows * inputs * outputs));
         let mut to_rows = fresh(if wants_rows { x.len() } else { 0 });
         let mut rest: &mut [MaybeUninit<f32>] = &mut to_rows;
         let mut work = Vec::new();
@@ -132,21 +125,18 @@ impl Dense {
             let seen = seen.map(|seen| &seen[range.start * outputs..range.end * outputs]);
             work.push((&x[range.start * inputs..range.end * inputs], seen, gradient, mine));
         }
-        let sums: Vec<_> = work
-            .into_par_iter()
-            .map(|(x, seen, gradient, to_rows)| {
-                let mut sums = (vec![0.0; inputs * outputs], vec![0.0; outputs]);
-                with_scratch(SUMMED_ROWS * PANEL, |panel| {
-                    let (to_weights, to_bias) = (&mut sums.0, &mut sums.1);
-                    let panels = &panels;
-                    dispatch(
-                        level,
-                        BackwardShare { dense: self, x, seen, gradient, panels, to_rows, to_weights, to_bias, panel },
-                    );
-                });
-                sums
-            })
-            .collect();
+        let sums = map(work.into_iter(), |(x, seen, gradient, to_rows)| {
+            let mut sums = (vec![0.0; inputs * outputs], vec![0.0; outputs]);
+            with_scratch(SUMMED_ROWS * PANEL, |panel| {
+                let (to_weights, to_bias) = (&mut sums.0, &mut sums.1);
+                let panels = &panels;
+                dispatch(
+                    level,
+                    BackwardShare { dense: self, x, seen, gradient, panels, to_rows, to_weights, to_bias, panel },
+                );
+            });
+            sums
+        });
         let mut sums = sums.into_iter();
         let (mut to_weights, mut to_bias) =
             sums.next().unwrap_or_else(|| (vec![0.0; inputs * outputs], vec![0.0; outputs]));
@@ -217,7 +207,7 @@ unsafe fn through_panels<I: Isa>(
     }
 }
 
-struct ForwardBlock<'a> {
+struct ForwardShare<'a> {
     dense: &'a Dense,
     x: &'a [f32],
     panels: &'a [f32],
@@ -226,24 +216,29 @@ struct ForwardBlock<'a> {
     sums: Option<&'a mut [MaybeUninit<f32>]>,
 }
 
-impl Kernel for ForwardBlock<'_> {
+impl Kernel for ForwardShare<'_> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        let Self { dense: &Dense { inputs, outputs, activation, .. }, x, panels, bias, out, sums } = self;
-        let len = out.len();
-        let out = out.as_mut_ptr().cast::<f32>();
-        let sums = sums.map_or(out, |sums| sums.as_mut_ptr().cast());
-        // SAFETY: both have room for the block's rows, and are written before they are read.
-        unsafe {
-            through_panels::<I>(x, panels, bias, sums, [x.len() / inputs, inputs, outputs]);
-            for at in (0..len).step_by(LANES) {
-                let v = |from: *mut f32| read_up_to::<I>(from.add(at), len - at);
-                match activation {
-                    Activation::Nothing => break,
-                    Activation::Relu => write_up_to::<I>(out.add(at), len - at, I::max(I::zero(), v(sums))),
-                    Activation::Gelu => write_up_to::<I>(out.add(at), len - at, gelu::<I>(v(sums))),
+        let Self { dense: &Dense { inputs, outputs, activation, .. }, x, panels, bias, out, mut sums } = self;
+        for (index, (x, out)) in x.chunks(ROWS * inputs).zip(out.chunks_mut(ROWS * outputs)).enumerate() {
+            let len = out.len();
+            let sums = match &mut sums {
+                Some(sums) => sums[index * ROWS * outputs..][..len].as_mut_ptr().cast::<f32>(),
+                None => out.as_mut_ptr().cast(),
+            };
+            let out = out.as_mut_ptr().cast::<f32>();
+            // SAFETY: both have room for the block's rows, and are written before they are read.
+            unsafe {
+                through_panels::<I>(x, panels, bias, sums, [x.len() / inputs, inputs, outputs]);
+                for at in (0..len).step_by(LANES) {
+                    let v = |from: *mut f32| read_up_to::<I>(from.add(at), len - at);
+                    match activation {
+                        Activation::Nothing => break,
+                        Activation::Relu => write_up_to::<I>(out.add(at), len - at, I::max(I::zero(), v(sums))),
+                        Activation::Gelu => write_up_to::<I>(out.add(at), len - at, gelu::<I>(v(sums))),
+                    }
                 }
             }
         }

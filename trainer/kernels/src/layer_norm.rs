@@ -4,13 +4,11 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
 use crate::fresh::{assume_written, fresh};
 use crate::function::sum;
 use crate::norm::add_to;
 use crate::panel::{read_up_to, write_up_to};
-use crate::share::{share_of, take_front};
+use crate::share::{for_each, map, share_of, take_front, threads_for};
 use crate::simd::{Isa, Kernel, LANES, LEVEL, Level, dispatch};
 
 /// `(x − mean) / √(variance + epsilon) · gamma + beta` of each row.
@@ -53,7 +51,7 @@ impl LayerNorm {
         self.check(x, [gamma, beta]);
         let mut result = fresh(x.len());
         let share = self.share(x);
-        result.par_chunks_mut(share).zip(x.par_chunks(share)).for_each(|(out, x)| {
+        for_each(result.chunks_mut(share).zip(x.chunks(share)), |(out, x)| {
             dispatch(self.level, Forward { norm: self, x, gamma, beta, out });
         });
         assume_written(result)
@@ -69,19 +67,15 @@ impl LayerNorm {
         let mut to_rows = fresh(x.len());
         let mut rest: &mut [MaybeUninit<f32>] = &mut to_rows;
         let share = self.share(x);
-        let work: Vec<_> = x
+        let work = x
             .chunks(share)
             .zip(gradient.chunks(share))
-            .map(|(x, gradient)| (x, gradient, take_front(&mut rest, x.len())))
-            .collect();
-        let sums: Vec<_> = work
-            .into_par_iter()
-            .map(|(x, gradient, to_rows)| {
-                let mut sums = vec![0.0; 2 * self.width];
-                dispatch(self.level, Backward { norm: self, x, gamma, gradient, to_rows, sums: &mut sums });
-                sums
-            })
-            .collect();
+            .map(|(x, gradient)| (x, gradient, take_front(&mut rest, x.len())));
+        let sums = map(work, |(x, gradient, to_rows)| {
+            let mut sums = vec![0.0; 2 * self.width];
+            dispatch(self.level, Backward { norm: self, x, gamma, gradient, to_rows, sums: &mut sums });
+            sums
+        });
         let mut total = vec![0.0; 2 * self.width];
         for sums in sums {
             add_to(&mut total, &sums);
@@ -97,7 +91,8 @@ impl LayerNorm {
 
     /// Numbers that a thread takes at once.
     fn share(&self, x: &[f32]) -> usize {
-        share_of(x.len() / self.width, 2 * rayon::current_num_threads()) * self.width
+        // About as much work for a number as sixteen products.
+        share_of(x.len() / self.width, threads_for(16 * x.len())) * self.width
     }
 }
 

@@ -8,10 +8,9 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
 use crate::fresh::{assume_written, fresh};
 use crate::panel::{Pixels, read_up_to, write_up_to};
+use crate::share::for_each;
 use crate::simd::{Isa, Kernel, LANES, LEVEL, dispatch};
 
 /// Mean and variance of each channel.
@@ -55,9 +54,9 @@ impl Moments {
     pub fn of(data: &[f32], channels: usize, images: usize) -> Self {
         let mut moments = vec![0.0; images * 2 * channels];
         let len = data.len() / images;
-        data.par_chunks_exact(len)
-            .zip(moments.par_chunks_exact_mut(2 * channels))
-            .for_each(|(image, moments)| dispatch(*LEVEL, MomentsOf { image, channels, moments }));
+        for_each(data.chunks_exact(len).zip(moments.chunks_exact_mut(2 * channels)), |(image, moments)| {
+            dispatch(*LEVEL, MomentsOf { image, channels, moments });
+        });
         Self::of_images(&moments, channels, len / channels)
     }
 
@@ -190,7 +189,8 @@ pub fn scale_shift_clamp(
     assert!(shift.len() == channels && images > 0 && data.len().is_multiple_of(images * channels));
     let len = data.len() / images;
     let mut out = fresh(data.len());
-    out.par_chunks_exact_mut(len).zip(data.par_chunks_exact(len)).enumerate().for_each(|(image, (out, data))| {
+    let results = out.chunks_exact_mut(len).zip(data.chunks_exact(len)).enumerate();
+    for_each(results, |(image, (out, data))| {
         // The parts that do not overlap the shortcut's channels are done without it, and then those that do again.
         let shortcut_of = match shortcut {
             Shortcut::Same(shortcut) => Some(&shortcut[image * len..(image + 1) * len]),
@@ -301,10 +301,9 @@ pub fn mask(gradient: &mut [f32], output: &[f32], clamp: Clamp) {
     }
     assert_eq!(gradient.len(), output.len());
     let share = gradient.len().div_ceil(4 * rayon::current_num_threads()).next_multiple_of(LANES).max(1 << 12);
-    gradient
-        .par_chunks_mut(share)
-        .zip(output.par_chunks(share))
-        .for_each(|(gradient, output)| dispatch(*LEVEL, Mask { gradient, output, bounds: clamp.bounds() }));
+    for_each(gradient.chunks_mut(share).zip(output.chunks(share)), |(gradient, output)| {
+        dispatch(*LEVEL, Mask { gradient, output, bounds: clamp.bounds() });
+    });
 }
 
 struct Mask<'a> {
@@ -360,7 +359,7 @@ impl<'a> NormGradient<'a> {
         let len = data.len() / images;
         let bounds = (clamp != Clamp::Nothing).then(|| clamp.bounds());
         let mut sums = vec![0.0; images * 2 * channels];
-        sums.par_chunks_exact_mut(2 * channels).enumerate().for_each(|(image, sums)| {
+        for_each(sums.chunks_exact_mut(2 * channels).enumerate(), |(image, sums)| {
             let range = image * len..(image + 1) * len;
             let (gradient, data) = (&gradient[range.clone()], &data[range]);
             dispatch(*LEVEL, ParameterSums { gradient, data, norm, bounds, sums });
@@ -392,7 +391,7 @@ impl NormGradient<'_> {
     pub fn write(&self) -> Vec<f32> {
         let channels = self.norm.scale.len();
         let mut out = fresh(self.data.len());
-        out.par_chunks_exact_mut(self.pixels * channels).enumerate().for_each(|(image, out)| {
+        for_each(out.chunks_exact_mut(self.pixels * channels).enumerate(), |(image, out)| {
             dispatch(*LEVEL, Whole { gradient: self, image, out });
         });
         assume_written(out)
@@ -506,15 +505,13 @@ pub fn to_subsampled(
 ) -> Vec<f32> {
     let images = gradient.len() / (rows * columns * channels);
     let mut result = vec![0.0; images * height * width * fewer];
-    result
-        .par_chunks_exact_mut(height * width * fewer)
-        .zip(gradient.par_chunks_exact(rows * columns * channels))
-        .for_each(|(result, gradient)| {
-            for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
-                let to = (pixel / columns * width + pixel % columns) * stride * fewer;
-                result[to..to + fewer].copy_from_slice(&gradient[before..before + fewer]);
-            }
-        });
+    let images = result.chunks_exact_mut(height * width * fewer).zip(gradient.chunks_exact(rows * columns * channels));
+    for_each(images, |(result, gradient)| {
+        for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
+            let to = (pixel / columns * width + pixel % columns) * stride * fewer;
+            result[to..to + fewer].copy_from_slice(&gradient[before..before + fewer]);
+        }
+    });
     result
 }
 

@@ -3,6 +3,34 @@
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 
+use rayon::prelude::*;
+
+/// Products below which another thread costs more than it saves: some tens of microseconds.
+const SMALL: usize = 1 << 20;
+
+/// Threads that so many products are worth.
+pub fn threads_for(products: usize) -> usize {
+    if products < SMALL { 1 } else { rayon::current_num_threads() }
+}
+
+/// Does each piece of work, on all threads. A single piece, or what a single thread would do, is done at once here: to hand
+/// it over and wait would take longer than many a layer does.
+pub fn for_each<T: Send>(work: impl Iterator<Item = T>, f: impl Fn(T) + Sync + Send) {
+    map(work, f);
+}
+
+/// [`for_each`] with results, in the work's order.
+pub fn map<T: Send, R: Send>(work: impl Iterator<Item = T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    if rayon::current_num_threads() == 1 {
+        return work.map(f).collect();
+    }
+    let work: Vec<T> = work.collect();
+    match work.len() {
+        0 | 1 => work.into_iter().map(f).collect(),
+        _ => work.into_par_iter().map(f).collect(),
+    }
+}
+
 /// How many of `count` a thread takes at once when all together take them in `shares` shares.
 pub fn share_of(count: usize, shares: usize) -> usize {
     count.div_ceil(shares.max(1)).max(1)
