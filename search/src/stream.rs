@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Forest = 6,
     /// Points at which the remaining regret is looked for.
     Regret = 7,
+    /// How far a forecast of curves looks ahead, by the number of epochs known instead of the trial's.
+    Outlook = 9,
 }
 
 /// The stream of a trial: a pure function of the study's seed, the trial's number and the purpose.

@@ -183,3 +183,76 @@ fn a_trial_ends_when_the_signed_ranks_say_so() {
     // One sign in 2^4 is the first probability below a tenth.
     assert_eq!(steps, [EPOCHS, 4, EPOCHS]);
 }
+
+/// One more epoch of a running trial, told to the study; each fifth trial fails before it has reported.
+fn advance(study: &mut Study, trial: TrialNumber) -> Vec<Event> {
+    let record = study.trial(trial).unwrap();
+    let (attempt, step) = (record.attempt, record.step() + 1);
+    if trial.0 % 5 == 3 {
+        let failed = Event::Failed { trial, attempt, cause: FailureCause::Crashed, message: String::new() };
+        study.tell(&failed).unwrap();
+        return vec![failed];
+    }
+    let x = record.params.get("x").unwrap().as_f64().unwrap();
+    let value = (x - 0.3).powi(2) + 1.0 / step as f64;
+    let reported = Event::Reported { trial, attempt, step, value: Some(value), metrics: BTreeMap::new() };
+    study.tell(&reported).unwrap();
+    let end = match study.verdict(trial) {
+        _ if step == EPOCHS => Event::Completed { trial, attempt, value },
+        Verdict::Continue => return vec![reported],
+        Verdict::Pause => Event::Paused { trial, attempt, reason: PauseReason::Rung },
+        Verdict::Stop => Event::Pruned { trial, attempt },
+    };
+    study.tell(&end).unwrap();
+    vec![reported, end]
+}
+
+#[test]
+fn every_pruner_replays_with_workers_side_by_side_however_often_it_is_asked() {
+    let distribution = Distribution::Float { low: -1.0, high: 1.0, scale: Scale::Linear };
+    let space = SearchSpace::new(vec![Parameter { name: "x".into(), distribution, when: None }]).unwrap();
+    for (name, pruner) in pruners() {
+        let config = StudyConfig {
+            sampler: SamplerKind::Auto,
+            pruner,
+            max_step: Some(EPOCHS),
+            max_trials: Some(12),
+            ..StudyConfig::new(space.clone())
+        };
+        let (mut study, mut open) = (Study::new(config.clone()).unwrap(), Vec::new());
+        // What was suggested, if it was asked for, and what happened.
+        let mut log: Vec<(Option<Suggestion>, Event)> = Vec::new();
+        for turn in 0.. {
+            let suggestion = if open.len() < 3 { study.ask() } else { Suggestion::Wait };
+            let event = match suggestion.clone() {
+                Suggestion::Start { trial, params, why } => Event::Started { trial, params, why },
+                Suggestion::Resume { trial } => {
+                    Event::Resumed { trial, attempt: study.trial(trial).unwrap().attempt.next() }
+                }
+                Suggestion::Wait | Suggestion::Done if open.is_empty() => break,
+                Suggestion::Wait | Suggestion::Done => {
+                    let trial = open.remove(turn % open.len());
+                    log.extend(advance(&mut study, trial).into_iter().map(|event| (None, event)));
+                    if study.trial(trial).unwrap().state == TrialState::Running {
+                        open.push(trial);
+                    }
+                    continue;
+                }
+            };
+            study.tell(&event).unwrap();
+            open.extend(event.trial());
+            log.push((Some(suggestion), event));
+        }
+        assert_eq!(study.trials().len(), 12, "{name}");
+        // Also where half of the questions were never asked: what an ask keeps for the next one must not show.
+        for stride in [1, 2] {
+            let mut replayed = Study::new(config.clone()).unwrap();
+            for (at, (suggestion, event)) in log.iter().enumerate() {
+                if let Some(suggestion) = suggestion.as_ref().filter(|_| at % stride == 0) {
+                    assert_eq!(replayed.ask(), *suggestion, "{name}");
+                }
+                replayed.tell(event).unwrap();
+            }
+        }
+    }
+}

@@ -1,7 +1,7 @@
-//! Freeze-thaw (after Swersky et al. 2014, arXiv 1406.3896): every trial rests at each rung, and the one goes on whose end
-//! promises the most improvement for the epochs it still costs, unless a new point promises more.
+//! Freeze-thaw (after Swersky et al. 2014, arXiv 1406.3896): every trial rests at each rung, and the one goes on that
+//! promises the most improvement for an epoch, unless a new point promises more.
 //!
-//! The promise comes from a Gaussian process over points and epochs (`sampler/gp/curves`), so a slow starter that its
+//! The promise comes from a Gaussian process over points and epochs (`sampler/gp/forecast`), so a slow starter that its
 //! neighbours and its own curve speak for is not cut off by its rank at an early rung.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,13 +49,15 @@ pub(super) struct Thaw {
     settings: FreezeThaw,
     /// The last forecast: workers that ask side by side share one fit. It follows from the log like all else, so that
     /// nobody sees whether it was kept.
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<(Known, Arc<Forecast>)>>,
 }
 
-struct Kept {
+/// What tells one state of a study from all later ones, as far as a forecast sees them.
+#[derive(Clone, Copy, PartialEq)]
+struct Known {
     trials: usize,
+    pending: usize,
     epochs: u64,
-    forecast: Arc<Forecast>,
 }
 
 impl Thaw {
@@ -64,11 +66,13 @@ impl Thaw {
     }
 
     fn forecast(&self, view: &View) -> Arc<Forecast> {
-        let (trials, epochs) = (view.trials.len(), view.trials.iter().map(Trial::step).sum());
+        let epochs = view.trials.iter().map(Trial::step).sum();
+        let known = Known { trials: view.trials.len(), pending: view.history.pending().count(), epochs };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.take().filter(|kept| kept.trials == trials && kept.epochs == epochs);
-        let now = || Kept { trials, epochs, forecast: Arc::new(Forecast::new(&view.search())) };
-        Arc::clone(&kept.insert(known.unwrap_or_else(now)).forecast)
+        let now = || (known, Arc::new(Forecast::new(&view.search())));
+        let (_, forecast) = kept.take().filter(|(of, _)| *of == known).unwrap_or_else(now);
+        *kept = Some((known, Arc::clone(&forecast)));
+        forecast
     }
 }
 
@@ -97,12 +101,10 @@ impl Pruner for Thaw {
             return None;
         }
         let forecast = self.forecast(view);
-        let full = view.config.max_step.unwrap_or(1) as f64;
-        let promise =
-            |trial: &&Trial| forecast.log_improvement(&trial.params) - (full - trial.step() as f64).max(1.0).ln();
+        let promise = |trial: &&Trial| forecast.promise(&trial.params, trial.step());
         let promises = resting.iter().map(|trial| (promise(trial), trial.number));
         let (best, trial) = promises.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-        let fresh = if may_start { forecast.best_new(&view.search()) - full.ln() } else { f64::NEG_INFINITY };
+        let fresh = if may_start { forecast.best_new(&view.search()) } else { f64::NEG_INFINITY };
         (best >= fresh).then_some(trial)
     }
 }

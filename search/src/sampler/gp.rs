@@ -10,6 +10,7 @@ mod cholesky;
 mod cost;
 mod curves;
 mod feasible;
+mod forecast;
 mod model;
 mod region;
 pub(crate) mod regret;
@@ -22,13 +23,12 @@ use rand_chacha::ChaCha8Rng;
 use self::acquisition::log_expected_improvement;
 use self::cost::Cost;
 use self::feasible::Feasible;
+pub(crate) use self::forecast::Forecast;
 use self::model::Model;
 use self::region::Region;
 use super::{Choice, Sampler, View, random, sobol};
 use crate::domain::{Axis, Domain, Point};
 use crate::history::{Observation, Stage};
-use crate::params::Params;
-use crate::stream::{Purpose, stream};
 
 /// Points before the first model. Fewer than BoTorch's 2 per dimension plus 2 would leave length scales to the prior alone.
 const LEAST_STARTUP: usize = 4;
@@ -65,26 +65,26 @@ impl Gp {
         if let Some(region) = &region {
             known = region.nearest(known);
         }
-        if results < startup || known.len() < 2 {
+        // Those that run count: with workers side by side, no more points are drawn without looking than with one.
+        let begun = results + view.history.pending().count();
+        if begun < startup || 2 * known.len() < startup {
             let point = sobol::point(view.domain, view.trial.0, view.config.seed);
             let point = point.unwrap_or_else(|| random::draw(view.domain, rng));
             return Some(Choice { point, why: format!("gp: {results} of {startup} results to begin with") });
         }
-        let wider;
-        let (domain, (points, targets), epoch) = if view.history.is_mixed() {
-            wider = view.domain.with_axis("epoch");
-            (&wider, curves::data(view), Some(1.0))
-        } else {
+        let forecast = view.history.is_mixed().then(|| Forecast::new(view));
+        let model = forecast.is_none().then(|| {
             let losses = if view.config.objectives.is_empty() { plain(&known) } else { several::weigh(&known, rng) };
-            (view.domain, data(&known, &losses), None)
-        };
-        let mut model = Model::fit(domain, points, targets);
-        // Points that run without a result are taken to come out as predicted (kriging believer).
-        let at_end = |point: &Point| point.iter().copied().chain(epoch).collect::<Point>();
-        model.believe(unknown.iter().map(|unknown| at_end(&unknown.point)).collect());
-        let predict = |point: &[f64]| match epoch {
-            None => model.predict(point),
-            Some(_) => model.predict(&at_end(&point.to_vec())),
+            let (points, targets) = data(&known, &losses);
+            let mut model = Model::fit(view.domain, points, targets);
+            // Points that run without a result are taken to come out as predicted (kriging believer).
+            model.believe(unknown.iter().map(|unknown| unknown.point.clone()).collect());
+            model
+        });
+        let predict = |point: &[f64]| match (&model, &forecast) {
+            (Some(model), _) => model.predict(point),
+            (_, Some(forecast)) => forecast.predict(point),
+            (None, None) => unreachable!("one of the two is made"),
         };
         // The least mean, not the least result: under noise, the least result itself is luck.
         let mut means: Vec<(f64, &Point)> =
@@ -93,8 +93,8 @@ impl Gp {
         let near: Vec<&Point> = means.iter().take(MOST_NEAR).map(|(_, point)| *point).collect();
         let feasible = Feasible::new(view, &known);
         let cost = Cost::new(view);
-        let search =
-            Search { view, region: region.as_ref(), predict: &predict, feasible, cost, near, best: means[0].0 };
+        let best = forecast.as_ref().map_or(means[0].0, Forecast::best);
+        let search = Search { view, region: region.as_ref(), predict: &predict, feasible, cost, near, best };
         Some(match search.run(rng) {
             Some((gain, point)) => {
                 let near = region.map_or(String::new(), |region| format!(" within {:.3} of the best", region.reach()));
@@ -105,50 +105,6 @@ impl Gp {
                 why: "random: all that gp would try was tried".into(),
             },
         })
-    }
-}
-
-/// What a process over points and epochs says of the ends of curves.
-pub(crate) struct Forecast {
-    model: Model,
-    domain: Domain,
-    best: f64,
-}
-
-impl Forecast {
-    pub(crate) fn new(view: &View) -> Self {
-        let domain = view.domain.with_axis("epoch");
-        let (points, targets) = curves::data(view);
-        let mut forecast =
-            Self { model: Model::fit(&domain, points, targets), domain: view.domain.clone(), best: f64::INFINITY };
-        let ends = view.trials.iter().filter(|trial| trial.step() > 0).map(|trial| forecast.end(&trial.params).0);
-        forecast.best = ends.fold(f64::INFINITY, f64::min);
-        forecast
-    }
-
-    /// Mean and deviation of the trial's final loss.
-    fn end(&self, params: &Params) -> (f64, f64) {
-        let mut point = self.domain.encode(params);
-        point.push(1.0);
-        self.model.predict(&point)
-    }
-
-    /// Log expected improvement of the trial's end over the best result so far.
-    pub(crate) fn log_improvement(&self, params: &Params) -> f64 {
-        self.gain(self.domain.encode(params))
-    }
-
-    /// The most that is expected of a new point, among some that are spread over the space.
-    pub(crate) fn best_new(&self, view: &View) -> f64 {
-        let mut rng = stream(view.config.seed, view.trial, Purpose::Forecast);
-        let points = (0..SPREAD).map(|_| random::draw(view.domain, &mut rng));
-        points.map(|point| self.gain(point)).fold(f64::NEG_INFINITY, f64::max)
-    }
-
-    fn gain(&self, mut point: Point) -> f64 {
-        point.push(1.0);
-        let (mean, deviation) = self.model.predict(&point);
-        log_expected_improvement(self.best, mean, deviation)
     }
 }
 

@@ -10,30 +10,70 @@ const SPACING: u64 = 3;
 /// No more data than this, from the trials that went furthest.
 const MOST_DATA: usize = 300;
 
-/// Points with the epoch as their last coordinate, and targets.
-pub(super) fn data(view: &View) -> (Vec<Point>, Vec<f64>) {
-    let longest = view.trials.iter().map(Trial::step).max().unwrap_or(1);
-    let full = view.config.max_step.unwrap_or(longest).max(longest).max(2);
-    let trend = Trend::new(view, full);
-    let mut trials: Vec<&Trial> = view.trials.iter().filter(|trial| trial.step() > 0).collect();
-    trials.sort_by_key(|trial| std::cmp::Reverse((trial.step(), trial.number)));
-    let (mut points, mut losses) = (Vec::new(), Vec::new());
-    for trial in trials {
-        let point = view.domain.encode(&trial.params);
-        let last = trial.step();
-        let early = levels(full).take_while(|level| *level < last);
-        for step in early.chain([last]) {
-            let Some(loss) = trial.loss_at(step, view.config.direction) else { continue };
-            let epoch = (step as f64).ln() / (full as f64).ln();
-            points.push(point.iter().copied().chain([epoch]).collect());
-            losses.push(loss.get() - trend.at(step));
+/// What a model of curves is made of.
+pub(super) struct Curves {
+    /// With the epoch as their last coordinate.
+    pub(super) points: Vec<Point>,
+    /// How far each lies above the trend.
+    pub(super) targets: Vec<f64>,
+    /// The least loss seen, on the scale of trend and targets together.
+    pub(super) best: f64,
+    /// Epochs of a full training.
+    pub(super) full: u64,
+    trend: Trend,
+}
+
+impl Curves {
+    pub(super) fn new(view: &View) -> Self {
+        let longest = view.trials.iter().map(Trial::step).max().unwrap_or(1);
+        let full = view.config.max_step.unwrap_or(longest).max(longest).max(2);
+        let mut trials: Vec<&Trial> = view.trials.iter().filter(|trial| trial.step() > 0).collect();
+        trials.sort_by_key(|trial| std::cmp::Reverse((trial.step(), trial.number)));
+        let mut rows: Vec<Row> = Vec::new();
+        for (at, trial) in trials.iter().enumerate() {
+            let last = trial.step();
+            let early = levels(full).take_while(|level| *level < last);
+            let known =
+                early.chain([last]).filter_map(|step| Some((step, trial.loss_at(step, view.config.direction)?)));
+            rows.extend(known.map(|(step, loss)| Row { trial: at, step, loss: loss.get() }));
         }
-        if points.len() >= MOST_DATA {
-            break;
+        let warped = super::warp::to_normal(&rows.iter().map(|row| row.loss).collect::<Vec<f64>>());
+        rows.iter_mut().zip(warped).for_each(|(row, loss)| row.loss = loss);
+        let best = rows.iter().map(|row| row.loss).fold(f64::INFINITY, f64::min);
+        let trend = Trend::new(&rows, full);
+        rows.truncate(MOST_DATA);
+        let point = |row: &Row| {
+            let point = view.domain.encode(&trials[row.trial].params);
+            point.into_iter().chain([place(row.step, full)]).collect()
+        };
+        Self {
+            points: rows.iter().map(point).collect(),
+            targets: rows.iter().map(|row| row.loss - trend.at(row.step)).collect(),
+            best,
+            full,
+            trend,
         }
     }
-    let targets = super::warp::to_normal(&losses);
-    (points, targets)
+
+    pub(super) fn trend(&self, step: u64) -> f64 {
+        self.trend.at(step)
+    }
+
+    pub(super) fn place(&self, step: u64) -> f64 {
+        place(step, self.full)
+    }
+}
+
+/// Where the step lies on the axis of epochs: they count by their logarithm.
+fn place(step: u64, full: u64) -> f64 {
+    (step as f64).ln() / (full as f64).ln()
+}
+
+/// The loss of a trial after a step.
+struct Row {
+    trial: usize,
+    step: u64,
+    loss: f64,
 }
 
 /// The epochs that are looked at: the first, and each so many times the one before.
@@ -51,14 +91,16 @@ struct Trend {
 }
 
 impl Trend {
-    fn new(view: &View, full: u64) -> Self {
+    fn new(rows: &[Row], full: u64) -> Self {
         let steps: Vec<u64> = levels(full).chain((!levels(full).any(|level| level == full)).then_some(full)).collect();
         let mut losses = vec![(1, 0.0)];
         for pair in steps.windows(2) {
-            let at =
-                |trial: &Trial, step| trial.loss_at(step, view.config.direction).filter(|loss| loss.get().is_finite());
-            let change = |trial: &Trial| Some(at(trial, pair[1])?.get() - at(trial, pair[0])?.get());
-            let mut changes: Vec<f64> = view.trials.iter().filter_map(change).collect();
+            // The rows of a trial stand together, in the order of their steps.
+            let next = |rows: &[Row]| {
+                let [a, b] = rows else { return None };
+                (a.trial == b.trial && [a.step, b.step] == *pair).then_some(b.loss - a.loss)
+            };
+            let mut changes: Vec<f64> = rows.windows(2).filter_map(next).collect();
             if changes.is_empty() {
                 break;
             }

@@ -10,6 +10,8 @@ const NOISE_WIDTH: f64 = 1.0;
 /// Least log variance of the noise: tabulated and synthetic objectives have none, and a model wants to say so.
 const LEAST_NOISE: f64 = -14.0;
 const FIT_STEPS: usize = 25;
+/// Points that say enough of length scales, where there are several of each trial.
+const MOST_FITTED: usize = 120;
 
 pub(crate) struct Model {
     domain: Domain,
@@ -24,23 +26,23 @@ pub(crate) struct Model {
 impl Model {
     /// Length scales and noise at the maximum of their posterior.
     pub(super) fn fit(domain: &Domain, points: Vec<Point>, targets: Vec<f64>) -> Self {
-        Self::fit_with(domain, points, targets, false)
+        let (scales, noise) = Fit::new(domain, &points, &targets).best();
+        Self::with(domain, points, targets, scales, noise)
     }
 
     /// The same for targets that would come out the same again: a length scale has to explain each difference.
     pub(super) fn fit_exact(domain: &Domain, points: Vec<Point>, targets: Vec<f64>) -> Self {
-        Self::fit_with(domain, points, targets, true)
+        let (scales, noise) = Fit { is_exact: true, ..Fit::new(domain, &points, &targets) }.best();
+        Self::with(domain, points, targets, scales, noise)
     }
 
-    fn fit_with(domain: &Domain, points: Vec<Point>, targets: Vec<f64>, is_exact: bool) -> Self {
-        let fit = Fit { is_exact, ..Fit::new(domain, &points, &targets) };
-        let mut start = vec![fit.length_center - fit.length_width.powi(2) / 2.0; domain.len()];
-        start.push(NOISE_CENTER - 2.0);
-        let best = bfgs::minimize(start, FIT_STEPS, |logs| fit.evaluate(logs));
-        let (logs, noise) = best.split_at(domain.len());
-        let inverse_squares = logs.iter().map(|log| (-2.0 * log).exp()).collect();
-        let noise = fit.noise(noise[0]);
-        Self::with(domain, points, targets, inverse_squares, noise)
+    /// A model of many points, whose length scales and noise are fitted to an even part of them: that is most of the time.
+    pub(super) fn fit_to_some(domain: &Domain, points: Vec<Point>, targets: Vec<f64>) -> Self {
+        let stride = points.len().div_ceil(MOST_FITTED).max(1);
+        let (some, of_some): (Vec<Point>, Vec<f64>) =
+            points.iter().cloned().zip(targets.iter().copied()).step_by(stride).unzip();
+        let (scales, noise) = Fit::new(domain, &some, &of_some).best();
+        Self::with(domain, points, targets, scales, noise)
     }
 
     fn with(domain: &Domain, points: Vec<Point>, targets: Vec<f64>, inverse_squares: Vec<f64>, noise: f64) -> Self {
@@ -143,6 +145,15 @@ impl<'a> Fit<'a> {
         // Hvarfner's prior: log-normal, its center growing with the square root of the dimension.
         let length_center = 2f64.sqrt() + (axes.max(1) as f64).ln() / 2.0;
         Self { size, axes, targets, pairs, length_center, length_width: 3f64.sqrt(), is_exact: false }
+    }
+
+    /// The inverse squares of the length scales, and the noise, at the maximum of their posterior.
+    fn best(&self) -> (Vec<f64>, f64) {
+        let mut start = vec![self.length_center - self.length_width.powi(2) / 2.0; self.axes];
+        start.push(NOISE_CENTER - 2.0);
+        let best = bfgs::minimize(start, FIT_STEPS, |logs| self.evaluate(logs));
+        let (logs, noise) = best.split_at(self.axes);
+        (logs.iter().map(|log| (-2.0 * log).exp()).collect(), self.noise(noise[0]))
     }
 
     fn noise(&self, log: f64) -> f64 {

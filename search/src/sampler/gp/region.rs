@@ -42,10 +42,13 @@ impl Region {
 
     /// The results that say most of the region, in the order given.
     pub(super) fn nearest<'a>(&self, known: Vec<&'a Observation>) -> Vec<&'a Observation> {
-        let mut distances: Vec<f64> = known.iter().map(|known| self.distance(&known.point)).collect();
-        let all = distances.clone();
+        if known.len() <= self.least {
+            return known;
+        }
+        let all: Vec<f64> = known.iter().map(|known| self.distance(&known.point)).collect();
+        let mut distances = all.clone();
         distances.sort_by(f64::total_cmp);
-        let enough = distances[self.least.min(distances.len()) - 1].max(self.side);
+        let enough = distances[self.least - 1].max(self.side);
         known.into_iter().zip(all).filter(|(_, distance)| *distance <= enough).map(|(known, _)| known).collect()
     }
 
