@@ -5,7 +5,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use nightsweep_search::{Event, Params, Study, TrialNumber};
+use nightsweep_search::{Event, Origin, Params, Study, TrialNumber};
 use nightsweep_trainer::Metric;
 
 /// Follows a study's events.
@@ -41,6 +41,14 @@ impl Progress {
             Event::Started { trial, params, .. } => {
                 self.params.insert(*trial, params.clone());
                 self.say(&format!("trial {trial} started: {}", words(params)));
+                self.begin(*trial);
+            }
+            Event::Forked { trial, params, origin, .. } => {
+                let Origin { parent, epoch, replaces } = origin;
+                self.params.insert(*trial, params.clone());
+                self.steps.insert(*trial, *epoch);
+                let from = format!("from trial {parent} at epoch {epoch}, in place of trial {replaces}");
+                self.say(&format!("trial {trial} started {from}: {}", words(params)));
                 self.begin(*trial);
             }
             Event::Resumed { trial, attempt } => {

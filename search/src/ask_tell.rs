@@ -52,6 +52,8 @@ enum LineError {
     Sampler(#[from] UnknownSampler),
     #[error("there is no pruner `{name}`; there are {}", PrunerKind::names().collect::<Vec<_>>().join(", "))]
     Pruner { name: String },
+    #[error("`{name}` continues trials from each other's checkpoints, which this protocol has no words for")]
+    Forks { name: String },
     #[error("a pruner needs `max_step`")]
     NoMaxStep,
     #[error("{error}{}", cause(error))]
@@ -121,6 +123,10 @@ fn begin(init: Init) -> Result<Study, LineError> {
         return Err(LineError::Protocol(init.protocol));
     }
     let (sampler, pruner) = init.sampler.split_once('+').unwrap_or((&init.sampler, ""));
+    let forks = |name: &&str| PrunerKind::named(name).is_some_and(|pruner| pruner.has_population());
+    if let Some(name) = [sampler, pruner].iter().copied().find(forks) {
+        return Err(LineError::Forks { name: name.to_owned() });
+    }
     let sampler: SamplerKind = sampler.parse()?;
     let pruner = match pruner {
         // `auto` alone means both, where there is something to prune.
@@ -162,6 +168,7 @@ fn ask(study: &mut Study) -> Result<Value, LineError> {
             study.tell(&Event::Started { trial, params, why })?;
             Ok(answer)
         }
+        Suggestion::Fork { .. } => Err(LineError::Forks { name: "fork".into() }),
         Suggestion::Resume { trial } => {
             let record = study.trial(trial).ok_or(LineError::UnknownTrial(trial))?;
             let answer = json!({ "trial": trial, "params": record.params, "resume": true });

@@ -102,6 +102,15 @@ pub enum ConfigError {
         /// Which pruner.
         pruner: &'static str,
     },
+    /// A population wants as many points as it has members.
+    #[error("a population cannot be drawn from a grid: leave `sampler` out, or take `random` or `sobol`")]
+    PopulationOnGrid,
+    /// A setting names a parameter that there is not.
+    #[error("the pruner is to keep `{param}`, which is no parameter of the space")]
+    UnknownKept {
+        /// The name.
+        param: String,
+    },
     /// A race is for the space that a confirmation makes.
     #[error("the sampler `race` is for confirmations, not for a space of one's own")]
     NoRace,
@@ -157,6 +166,7 @@ impl StudyConfig {
         self.space.validate()?;
         self.sampler.validate(&self.space)?;
         self.pruner.validate(self.max_step)?;
+        self.pruner.validate_space(&self.space, self.sampler)?;
         for (name, prior) in &self.priors {
             self.validate_prior(name, prior)?;
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::order::{Annotation, Order};
 use crate::params::Params;
+use crate::record::Origin;
 use crate::trial::{Attempt, TrialNumber};
 
 /// One entry of a study's log.
@@ -45,6 +46,18 @@ pub enum Event {
         params: Params,
         /// What the sampler says of its choice, for people.
         why: String,
+    },
+    /// The trial was created as a fork of another and handed to a worker as its first attempt. The trial that it replaces
+    /// is pruned by this, if it is not finished.
+    Forked {
+        /// The next free number.
+        trial: TrialNumber,
+        /// What it tries from there on.
+        params: Params,
+        /// What the pruner says of its choice, for people.
+        why: String,
+        /// Where it begins.
+        origin: Origin,
     },
     /// The trial was handed to a worker again, to go on from its checkpoint.
     Resumed {
@@ -150,6 +163,7 @@ impl Event {
         match self {
             Self::Opened { .. } | Self::Enqueued { .. } | Self::Imported { .. } | Self::Closed { .. } => None,
             Self::Started { trial, .. }
+            | Self::Forked { trial, .. }
             | Self::Resumed { trial, .. }
             | Self::Reported { trial, .. }
             | Self::Paused { trial, .. }
@@ -172,7 +186,7 @@ impl Event {
             | Self::Annotated { .. }
             | Self::Ordered { .. }
             | Self::Closed { .. } => None,
-            Self::Started { .. } => Some(Attempt::FIRST),
+            Self::Started { .. } | Self::Forked { .. } => Some(Attempt::FIRST),
             Self::Resumed { attempt, .. }
             | Self::Reported { attempt, .. }
             | Self::Paused { attempt, .. }
@@ -238,6 +252,17 @@ pub enum Suggestion {
         params: Params,
         /// What the sampler says of its choice, for people.
         why: String,
+    },
+    /// Create this trial where another stands.
+    Fork {
+        /// The next free number.
+        trial: TrialNumber,
+        /// What it tries from there on.
+        params: Params,
+        /// What the pruner says of its choice, for people.
+        why: String,
+        /// Where it begins.
+        origin: Origin,
     },
     /// Go on with this waiting or paused trial.
     Resume {

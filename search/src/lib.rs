@@ -9,6 +9,7 @@ pub mod forest;
 pub mod front;
 mod history;
 pub mod importance;
+mod lineage;
 mod open;
 pub mod order;
 pub mod params;
@@ -28,10 +29,11 @@ pub use event::{Event, FailureCause, PauseReason, Suggestion, Verdict};
 pub use expression::{Expression, ExpressionError};
 pub use forest::{Dependence, Forest};
 pub use importance::Importance;
+pub use lineage::{Stretch, lineage};
 pub use order::{Annotation, Order, Wish};
 pub use params::{ParamValue, Params};
 pub use pruner::PrunerKind;
-pub use record::{Failure, Report, Trial};
+pub use record::{Failure, Origin, Report, Trial};
 pub use sampler::{SamplerKind, UnknownSampler};
 pub use space::{
     Condition, Distribution, Forbid, ForbidError, Parameter, PointError, Prior, PriorError, Scale, SearchSpace,

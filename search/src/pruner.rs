@@ -5,6 +5,9 @@ mod freeze_thaw;
 mod hyperband;
 mod median;
 mod patience;
+mod pb2;
+mod pbt;
+mod population;
 mod rung;
 mod successive_halving;
 mod threshold;
@@ -17,6 +20,8 @@ pub use self::freeze_thaw::FreezeThaw;
 pub use self::hyperband::Hyperband;
 pub use self::median::{Median, Percentile};
 pub use self::patience::Patience;
+pub use self::pb2::Pb2;
+pub use self::pbt::Pbt;
 pub use self::successive_halving::SuccessiveHalving;
 pub use self::threshold::Threshold;
 pub use self::wilcoxon::Wilcoxon;
@@ -24,8 +29,10 @@ use crate::config::{ConfigError, StudyConfig};
 use crate::domain::Domain;
 use crate::event::Verdict;
 use crate::history::History;
-use crate::record::Trial;
-use crate::sampler;
+use crate::params::Params;
+use crate::record::{Origin, Trial};
+use crate::sampler::{self, SamplerKind};
+use crate::space::SearchSpace;
 use crate::trial::{Direction, TrialNumber};
 use crate::warm::Warm;
 
@@ -56,10 +63,22 @@ pub(crate) trait Pruner {
     /// The trial goes on after a pause.
     fn resumed(&mut self, _trial: TrialNumber) {}
 
+    /// What a free worker should begin from another trial's checkpoint.
+    fn fork(&self, _view: &View) -> Option<Fork> {
+        None
+    }
+
     /// The paused trial that a free worker should go on with.
     fn promotable(&self, _view: &View) -> Option<TrialNumber> {
         None
     }
+}
+
+/// A trial that begins where another stands.
+pub(crate) struct Fork {
+    pub(crate) params: Params,
+    pub(crate) why: String,
+    pub(crate) origin: Origin,
 }
 
 /// The pruners as users write them: `pruner = { kind = "asha", min_epochs = 1 }`.
@@ -81,6 +100,10 @@ pub enum PrunerKind {
     Hyperband(Hyperband),
     /// Ends trials that do not improve for some epochs.
     Patience(Patience),
+    /// A population whose worst go on as altered copies of its best.
+    Pbt(Pbt),
+    /// The same, where a model of what helped when chooses the alterations.
+    Pb2(Pb2),
     /// Cohorts of which the best part goes on from each rung.
     SuccessiveHalving(SuccessiveHalving),
     /// Ends trials whose metric leaves its bounds.
@@ -89,7 +112,7 @@ pub enum PrunerKind {
     Wilcoxon(Wilcoxon),
 }
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "none",
     "asha",
     "freeze_thaw",
@@ -97,6 +120,8 @@ const NAMES: [&str; 10] = [
     "median",
     "percentile",
     "patience",
+    "pb2",
+    "pbt",
     "successive_halving",
     "threshold",
     "wilcoxon",
@@ -118,6 +143,8 @@ impl PrunerKind {
             "median" => Self::Median(Median::default()),
             "percentile" => Self::Percentile(Percentile::default()),
             "patience" => Self::Patience(Patience::default()),
+            "pb2" => Self::Pb2(Pb2::default()),
+            "pbt" => Self::Pbt(Pbt::default()),
             "successive_halving" => Self::SuccessiveHalving(SuccessiveHalving::default()),
             "threshold" => Self::Threshold(Threshold::default()),
             "wilcoxon" => Self::Wilcoxon(Wilcoxon::default()),
@@ -145,12 +172,51 @@ impl PrunerKind {
         }
     }
 
+    /// Whether some trials go on from the checkpoints of others.
+    pub fn has_population(&self) -> bool {
+        self.kept().is_some()
+    }
+
+    /// The parameters that a fork leaves as its parent had them; `None` for a pruner that does not fork.
+    pub fn kept(&self) -> Option<&[String]> {
+        match self {
+            Self::Pbt(pbt) => Some(&pbt.keep),
+            Self::Pb2(pb2) => Some(&pb2.keep),
+            _ => None,
+        }
+    }
+
+    /// Adds to what a fork leaves as its parent had it.
+    pub fn keep(&mut self, params: impl IntoIterator<Item = String>) {
+        match self {
+            Self::Pbt(Pbt { keep, .. }) | Self::Pb2(Pb2 { keep, .. }) => {
+                let new: Vec<String> = params.into_iter().filter(|param| !keep.contains(param)).collect();
+                keep.extend(new);
+            }
+            _ => {}
+        }
+    }
+
+    /// The first thing of the space or the sampler that a pruner with a population cannot live with.
+    pub(crate) fn validate_space(&self, space: &SearchSpace, sampler: SamplerKind) -> Result<(), ConfigError> {
+        let Some(kept) = self.kept() else { return Ok(()) };
+        if sampler == SamplerKind::Grid {
+            return Err(ConfigError::PopulationOnGrid);
+        }
+        match kept.iter().find(|param| space.get(param).is_none()) {
+            Some(param) => Err(ConfigError::UnknownKept { param: param.clone() }),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn validate(&self, max_step: Option<u64>) -> Result<(), ConfigError> {
         match self {
             Self::None => Ok(()),
             Self::Asha(asha) => asha.validate(max_step),
             Self::FreezeThaw(freeze_thaw) => freeze_thaw.validate(max_step),
             Self::Hyperband(hyperband) => hyperband.validate(max_step),
+            Self::Pbt(pbt) => pbt.settings().validate(max_step),
+            Self::Pb2(pb2) => pb2.settings().validate(max_step),
             Self::Percentile(percentile) => percentile.validate(),
             Self::SuccessiveHalving(successive_halving) => successive_halving.validate(max_step),
             Self::Wilcoxon(wilcoxon) => wilcoxon.validate(),
@@ -167,6 +233,8 @@ impl PrunerKind {
             Self::Median(median) => Box::new(median::PercentilePruner(median.into())),
             Self::Percentile(percentile) => Box::new(median::PercentilePruner(percentile.clone())),
             Self::Patience(patience) => Box::new(patience::PatiencePruner(patience.clone())),
+            Self::Pbt(pbt) => Box::new(population::Population::new(pbt.settings(), Box::new(pbt.clone()))),
+            Self::Pb2(pb2) => Box::new(population::Population::new(pb2.settings(), Box::new(pb2.clone()))),
             Self::SuccessiveHalving(settings) => Box::new(successive_halving::Cohorts::new(settings, config.max_step)),
             Self::Threshold(threshold) => Box::new(threshold::ThresholdPruner(threshold.clone())),
             Self::Wilcoxon(wilcoxon) => Box::new(wilcoxon::WilcoxonPruner(wilcoxon.clone())),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{FailureCause, PauseReason, Verdict};
 use crate::order::Wish;
 use crate::params::Params;
@@ -20,7 +22,9 @@ pub struct Trial {
     pub why: String,
     /// Its latest attempt.
     pub attempt: Attempt,
-    /// Its reports in order, one an epoch.
+    /// Where it began, if not at the start of training.
+    pub origin: Option<Origin>,
+    /// Its reports in order, one an epoch. Those of a fork begin with what its parent had reported.
     pub curve: Vec<Report>,
     /// What else was measured at the last report.
     pub metrics: BTreeMap<String, f64>,
@@ -36,6 +40,17 @@ pub struct Trial {
     pub(crate) verdict: Verdict,
     /// What a person wants of it that it has yet to do.
     pub wish: Option<Wish>,
+}
+
+/// Where a forked trial begins: as if it had been its parent until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Whose weights it goes on with.
+    pub parent: TrialNumber,
+    /// Epochs that the parent had done.
+    pub epoch: u64,
+    /// Whose place in the population it takes.
+    pub replaces: TrialNumber,
 }
 
 /// How a trial stood after an epoch.
@@ -63,6 +78,7 @@ impl Trial {
             state: TrialState::Running,
             params,
             why,
+            origin: None,
             attempt: Attempt::FIRST,
             curve: Vec::new(),
             metrics: BTreeMap::new(),
@@ -75,7 +91,13 @@ impl Trial {
         }
     }
 
-    /// Epochs done.
+    /// A fork of a parent that has reported the origin's epoch.
+    pub(crate) fn fork(number: TrialNumber, params: Params, why: String, origin: Origin, parent: &Self) -> Self {
+        let inherited = parent.curve.iter().take_while(|report| report.step <= origin.epoch).copied().collect();
+        Self { origin: Some(origin), curve: inherited, ..Self::new(number, params, why) }
+    }
+
+    /// Epochs done, those of its parent included.
     pub fn step(&self) -> u64 {
         self.curve.last().map_or(0, |report| report.step)
     }

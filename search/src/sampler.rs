@@ -13,7 +13,7 @@ pub(crate) mod random;
 mod sobol;
 mod tpe;
 
-pub(crate) use self::gp::{Forecast, regret};
+pub(crate) use self::gp::{Cholesky, Forecast, regret, row};
 pub(crate) use self::parzen::{Component, Parzen};
 
 use std::fmt;
@@ -27,6 +27,7 @@ use thiserror::Error;
 use crate::config::{ConfigError, StudyConfig};
 use crate::domain::{Domain, Point};
 use crate::history::History;
+use crate::pruner::PrunerKind;
 use crate::record::Trial;
 use crate::space::SearchSpace;
 use crate::trial::TrialNumber;
@@ -119,7 +120,11 @@ const RACE: &str = "race";
 
 /// A name that no sampler has.
 #[derive(Clone, Debug, PartialEq, Error)]
-#[error("there is no sampler `{name}`; there are {}", SamplerKind::names().collect::<Vec<_>>().join(", "))]
+#[error(
+    "there is no sampler `{name}`{}; there are {}",
+    if PrunerKind::named(name).is_some() { " (it is a pruner)" } else { "" },
+    SamplerKind::names().collect::<Vec<_>>().join(", ")
+)]
 pub struct UnknownSampler {
     /// What was asked for.
     pub name: String,

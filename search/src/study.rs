@@ -15,8 +15,8 @@ use crate::history::{History, Stage};
 use crate::open;
 use crate::order::{Order, Wish};
 use crate::params::{ParamValue, Params};
-use crate::pruner::{self, Pruner};
-use crate::record::{Failure, Report, Trial};
+use crate::pruner::{self, Fork, Pruner};
+use crate::record::{Failure, Origin, Report, Trial};
 use crate::sampler::{self, Sampler, regret};
 use crate::space::PointError;
 use crate::stream::{Purpose, stream};
@@ -36,6 +36,8 @@ pub struct Study {
     warm: Warm,
     enqueued: VecDeque<Params>,
     running: usize,
+    /// Trials that began at the start of training, as forks do not.
+    fresh: u64,
     /// There was too little left to gain.
     has_converged: bool,
     /// Waiting, or paused because the controller was asked to stop.
@@ -121,6 +123,7 @@ impl Study {
             warm: Warm::default(),
             enqueued: VecDeque::new(),
             running: 0,
+            fresh: 0,
             has_converged: false,
             to_resume: BTreeSet::new(),
             held: false,
@@ -141,11 +144,15 @@ impl Study {
         if let Some(trial) = self.to_resume.first() {
             return Suggestion::Resume { trial: *trial };
         }
+        let trial = self.next_trial();
+        // Before its parent goes on, so that the parent still stands where the fork begins.
+        if let Some(Fork { params, why, origin }) = self.pruner.fork(&self.pruner_view()) {
+            return Suggestion::Fork { trial, params, why, origin };
+        }
         if let Some(trial) = self.pruner.promotable(&self.pruner_view()) {
             return Suggestion::Resume { trial };
         }
-        let trial = self.next_trial();
-        let may_start = !self.has_converged && self.config.max_trials.is_none_or(|most| trial.0 < most);
+        let may_start = !self.has_converged && self.config.max_trials.is_none_or(|most| self.fresh < most);
         if may_start && let Some((params, why)) = self.next_point(trial) {
             return Suggestion::Start { trial, params, why };
         }
@@ -223,8 +230,8 @@ impl Study {
             },
             Order::Enqueue { params } => Ok(self.config.space.contains(params)?),
             Order::Hold | Order::Release => Ok(()),
-            Order::Extend { trials } if *trials < self.next_trial().0 => {
-                Err(TellError::TooFew { trials: *trials, started: self.next_trial().0 })
+            Order::Extend { trials } if *trials < self.fresh => {
+                Err(TellError::TooFew { trials: *trials, started: self.fresh })
             }
             Order::Extend { .. } => Ok(()),
         }
@@ -301,6 +308,7 @@ impl Study {
             }
             Event::Imported { params, value, from } => self.import(params, *value, from.as_deref()),
             Event::Started { trial, params, why } => self.start(*trial, params, why),
+            Event::Forked { trial, params, why, origin } => self.fork(*trial, params, why, *origin),
             Event::Resumed { trial, attempt } => self.resume(*trial, *attempt),
             Event::Reported { trial, attempt, step, value, metrics } => {
                 let cost = self.config.cost.as_ref().and_then(|name| metrics.get(name)).copied().unwrap_or_default();
@@ -409,11 +417,39 @@ impl Study {
         }
         self.places.push(self.history.add(self.domain.encode(params)));
         self.trials.push(Trial::new(trial, params.clone(), why.to_owned()));
+        self.fresh += 1;
         self.set_running(trial, true);
         let place = self.place(trial);
         let Self { domain, history, trials, config, sampler, warm, .. } = self;
         let warm = warm.density(domain);
         sampler.started(&sampler::View { domain, history, trial, config, trials, warm }, place);
+        Ok(())
+    }
+
+    fn fork(&mut self, trial: TrialNumber, params: &Params, why: &str, origin: Origin) -> Result<(), TellError> {
+        let expected = self.next_trial();
+        if trial != expected {
+            return Err(TellError::NotNext { trial, expected });
+        }
+        self.config.space.contains(params)?;
+        let replaced = self.find(origin.replaces)?.state;
+        if replaced == TrialState::Running {
+            return Err(TellError::WrongState { trial: origin.replaces, state: replaced, what: "replaced" });
+        }
+        let parent = self.find(origin.parent)?;
+        if origin.epoch == 0 || origin.epoch > parent.step() {
+            let (step, expected) = (origin.epoch, parent.step());
+            return Err(TellError::WrongStep { trial: origin.parent, step, expected });
+        }
+        let fork = Trial::fork(trial, params.clone(), why.to_owned(), origin, parent);
+        let loss = fork.curve.last().map_or(Loss::DIVERGED, |report| report.loss(self.config.direction));
+        self.trials.push(fork);
+        self.places.push(self.history.add(self.domain.encode(params)));
+        self.history.set_result(self.place(trial), Stage::Step(origin.epoch), loss);
+        self.set_running(trial, true);
+        if !replaced.is_finished() {
+            self.finish(origin.replaces, TrialState::Pruned);
+        }
         Ok(())
     }
 

@@ -143,6 +143,9 @@ fn what_is_not_understood_is_an_error_and_changes_nothing() {
     };
     check_error(&mut session, &init("tpq", json!({})), "there is no sampler `tpq`; there are auto, ");
     check_error(&mut session, &init("tpe+x", json!({})), "there is no pruner `x`");
+    check_error(&mut session, &init("random+pbt", json!({})), "`pbt` continues trials from each other's checkpoints");
+    check_error(&mut session, &init("pb2", json!({})), "`pb2` continues trials from each other's checkpoints");
+    check_error(&mut session, &init("median", json!({})), "there is no sampler `median` (it is a pruner); there are");
     check_error(&mut session, &init("tpe+asha", json!({})), "max_step");
     let backwards = json!({"x": {"type": "float", "low": 1.0, "high": 0.0}});
     check_error(&mut session, &init("tpe", backwards), "parameter `x`: low (1) is above high (0)");

@@ -7,7 +7,7 @@ use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::{TrialNumber, TrialState};
 use nightsweep_store::{BoardQuery, OptunaError, Sort, Store, StudyRow, TrialRow};
 use nightsweep_trainer::{CheckpointFolder, TrialSeed};
-use nightsweep_trials::{Plan, bind};
+use nightsweep_trials::Plan;
 use serde::Serialize;
 
 use super::confirm::Confirmed;
@@ -121,7 +121,8 @@ fn write(runs: &Path, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Pa
     let (epoch, value) = checkpoint.place.best.ok_or_else(|| {
         advise(format!("trial {} has not finished an epoch", trial.number), "wait for its first report")
     })?;
-    let mut recipe = bind::bind(&plan.recipe, &trial.params).into_diagnostic()?;
+    // With what changed in the course of training, as the parameters alone do not say.
+    let mut recipe = checkpoint.place.recipe.clone();
     if !recipe.pretrained.path.is_empty() {
         recipe.pretrained.path = plan.folder.join(&recipe.pretrained.path).display().to_string();
     }

@@ -45,6 +45,7 @@ pub async fn replay(runs: &Path, arguments: &StudyName) -> Result<Ending> {
 fn suggestion_of(event: &Event) -> Option<Suggestion> {
     match event.clone() {
         Event::Started { trial, params, why } => Some(Suggestion::Start { trial, params, why }),
+        Event::Forked { trial, params, why, origin } => Some(Suggestion::Fork { trial, params, why, origin }),
         Event::Resumed { trial, .. } => Some(Suggestion::Resume { trial }),
         _ => None,
     }
@@ -53,6 +54,10 @@ fn suggestion_of(event: &Event) -> Option<Suggestion> {
 fn describe(suggestion: &Suggestion) -> String {
     match suggestion {
         Suggestion::Start { trial, params, .. } => format!("start {trial} ({})", crate::progress::words(params)),
+        Suggestion::Fork { trial, params, origin, .. } => {
+            let parent = origin.parent;
+            format!("fork {trial} from {parent} at {} ({})", origin.epoch, crate::progress::words(params))
+        }
         Suggestion::Resume { trial } => format!("resume {trial}"),
         Suggestion::Wait => "wait".to_owned(),
         Suggestion::Done => "done".to_owned(),

@@ -125,6 +125,8 @@ pub async fn text(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Re
         let _ = writeln!(text, "    {name} = {it}");
     }
     text.push('\n');
+    text.push_str(&schedule(&store.ancestry(row.id, best.number).await.into_diagnostic()?));
+    text.push_str(&constraints(best, plan));
     text.push_str(&against_default(&board.trials, best, plan));
     let _ = writeln!(
         text,
@@ -146,6 +148,39 @@ pub async fn text(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Re
     text.push_str("\n\\* not trained to the end\n");
     text.push_str(&wasted(&board.trials, summary.active_ms));
     Ok(text)
+}
+
+/// What the winner of a population was trained with from epoch to epoch; `ancestry` ends with it.
+fn schedule(ancestry: &[TrialRow]) -> String {
+    if ancestry.len() < 2 {
+        return String::new();
+    }
+    let mut text = "Those are its last parameters. It was trained with:\n\n".to_owned();
+    let begun = |trial: &TrialRow| trial.origin.map_or(0, |origin| origin.epoch);
+    for (place, trial) in ancestry.iter().enumerate() {
+        let last = ancestry.get(place + 1).map_or(trial.steps, begun);
+        let _ = writeln!(
+            text,
+            "    epochs {} to {last}, as trial {}: {}",
+            begun(trial) + 1,
+            trial.number,
+            words(&trial.params)
+        );
+    }
+    text.push('\n');
+    text
+}
+
+/// Whether the winner keeps what the study asked for.
+fn constraints(best: &TrialRow, plan: &Plan) -> String {
+    let all: Vec<String> = plan.knowledge.constraints.iter().map(|constraint| format!("`{constraint}`")).collect();
+    match all.join(", ") {
+        none if none.is_empty() => none,
+        all if best.violation > 0.0 => {
+            format!("No complete trial keeps the constraints ({all}); the winner comes nearest to them.\n")
+        }
+        all => format!("The winner is the best that keeps the constraints: {all}.\n"),
+    }
 }
 
 /// What the search was worth: the winner beside the recipe that it started from.

@@ -61,6 +61,9 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     orders.abort();
     let mut ending = ended?.ending;
     println!("{ending}");
+    if study.has_converged() {
+        println!("no more trials start: the best is within `terminate.regret` of what the space may still hold");
+    }
     if matches!(ending, controller::Ending::Done | controller::Ending::Deadline) {
         // A confirmation that its deadline cuts short goes on at the next run.
         ending = confirm::race(&mut night, &plan, &study).await?.unwrap_or(ending);

@@ -103,7 +103,7 @@ impl Store {
     pub async fn append_all_at(&self, study: StudyId, at_ms: i64, events: &[Event]) -> Result<Seq, AppendError> {
         // Immediate: a second process waits for the lock here and not in the middle.
         let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
-        let sense = derive::sense(&mut transaction, study).await?.ok_or(AppendError::NoSuchStudy)?;
+        let terms = derive::Terms::of(&mut transaction, study).await?.ok_or(AppendError::NoSuchStudy)?;
         let last = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(seq), 0) FROM events WHERE study = ?");
         let mut seq = last.bind(study.0).fetch_one(&mut *transaction).await?;
         for event in events {
@@ -118,7 +118,7 @@ impl Store {
                 .bind(&body)
                 .execute(&mut *transaction)
                 .await?;
-            derive::apply(&mut transaction, study, sense, at_ms, event).await?;
+            derive::apply(&mut transaction, study, &terms, at_ms, event).await?;
         }
         transaction.commit().await?;
         Ok(Seq(unsigned(seq)))

@@ -8,6 +8,7 @@ use sqlx::Row;
 
 use crate::open::{QueryError, Store};
 use crate::studies::StudyId;
+use crate::trials::TrialRow;
 use crate::words::{from_json, from_word, signed, unsigned};
 
 /// What a trial said of itself after a step.
@@ -39,13 +40,18 @@ pub struct Point {
 }
 
 impl Store {
-    /// All reports of a trial, in order.
+    /// All reports of a trial, in order; for a fork, after those of its ancestors up to where each was forked.
     pub async fn curve(&self, study: StudyId, trial: TrialNumber) -> Result<Vec<Report>, QueryError> {
         let rows = sqlx::query(
-            "SELECT step, attempt, value, metrics, at FROM reports WHERE study = ? AND trial = ? ORDER BY step",
+            "WITH RECURSIVE line (trial, last) AS (SELECT ?2, ?3 UNION ALL \
+             SELECT t.parent, min(t.forked_after, line.last) FROM line \
+             JOIN trials t ON t.study = ?1 AND t.number = line.trial WHERE t.parent IS NOT NULL) \
+             SELECT step, attempt, value, metrics, at FROM line \
+             JOIN reports r ON r.study = ?1 AND r.trial = line.trial AND r.step <= line.last ORDER BY step",
         )
         .bind(study.0)
         .bind(signed(trial.0))
+        .bind(i64::MAX)
         .fetch_all(&self.reader)
         .await?;
         let report = |row: &sqlx::sqlite::SqliteRow| {
@@ -58,6 +64,30 @@ impl Store {
             })
         };
         rows.iter().map(report).collect()
+    }
+
+    /// A trial and its ancestors, the first one first.
+    pub async fn ancestry(&self, study: StudyId, trial: TrialNumber) -> Result<Vec<TrialRow>, QueryError> {
+        let mut rows = Vec::new();
+        let mut next = Some(trial);
+        while let Some(number) = next {
+            let Some(row) = self.trial(study, number).await? else { break };
+            next = row.origin.map(|origin| origin.parent);
+            rows.push(row);
+        }
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// The trials that are forks of this one.
+    pub async fn forks_of(&self, study: StudyId, trial: TrialNumber) -> Result<Vec<TrialRow>, QueryError> {
+        let query =
+            sqlx::query_scalar::<_, i64>("SELECT number FROM trials WHERE study = ? AND parent = ? ORDER BY number");
+        let mut forks = Vec::new();
+        for number in query.bind(study.0).bind(signed(trial.0)).fetch_all(&self.reader).await? {
+            forks.extend(self.trial(study, TrialNumber(unsigned(number))).await?);
+        }
+        Ok(forks)
     }
 
     /// The values of some trials by step, where they are finite.

@@ -93,7 +93,7 @@ pub struct Summary {
     pub last_event_at_ms: Option<i64>,
     /// Place of the latest event.
     pub last_seq: Seq,
-    /// Steps reported by all trials.
+    /// Steps reported by all trials, those that a fork inherits counted once.
     pub steps: u64,
     /// Time under a worker of all attempts that ended.
     pub active_ms: u64,
@@ -105,7 +105,7 @@ impl Store {
         let mut counts = StateCounts::default();
         let (mut steps, mut active_ms) = (0, 0);
         let states = sqlx::query(
-            "SELECT state, count(*) AS trials, sum(steps) AS steps, sum(active_ms) AS active_ms \
+            "SELECT state, count(*) AS trials, sum(steps - coalesce(forked_after, 0)) AS steps, sum(active_ms) AS active_ms \
              FROM trials WHERE study = ? GROUP BY state",
         );
         for row in states.bind(study.0).fetch_all(&self.reader).await? {

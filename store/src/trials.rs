@@ -1,6 +1,6 @@
 //! A trial as the pages show it.
 
-use nightsweep_search::{FailureCause, Params, PauseReason, TrialNumber, TrialState};
+use nightsweep_search::{FailureCause, Origin, Params, PauseReason, TrialNumber, TrialState};
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -13,9 +13,9 @@ use crate::words::{from_json, from_word, signed, unsigned};
 /// comes [`JOINS`]. Ranks stand in the same pass over the trials: a join with them would be a loop in a loop.
 pub(crate) const COLUMNS: &str = "SELECT t.number, t.state, t.params, t.why, t.attempt, t.steps, t.value, \
     t.last_value, t.best_value, t.best_step, t.started_at, t.finished_at, t.active_ms, t.running_since, t.pause, \
-    t.cause, t.message, t.rank, a.slot, a.device, a.pid, coalesce(n.note, '') AS note, \
+    t.cause, t.message, t.rank, t.parent, t.forked_after, t.replaces, t.violation, a.slot, a.device, a.pid, coalesce(n.note, '') AS note, \
     coalesce(n.tags, '[]') AS tags, coalesce(n.pinned, 0) AS pinned, coalesce(n.starred, 0) AS starred \
-    FROM (SELECT *, iif(standing IS NULL, NULL, rank() OVER (ORDER BY standing IS NULL, standing, loss)) AS rank \
+    FROM (SELECT *, iif(standing IS NULL, NULL, rank() OVER (ORDER BY standing IS NULL, standing, violation, loss)) AS rank \
     FROM trials WHERE study = ";
 
 /// What follows the study.
@@ -30,7 +30,8 @@ pub struct TrialRow {
     pub number: TrialNumber,
     /// Where it stands.
     pub state: TrialState,
-    /// From 1, equal for equal values: complete trials first, then by their latest value those that are not.
+    /// From 1, equal for equal values: complete trials first, then by their latest value those that are not. In each
+    /// group those that keep the study's constraints come first, then those that nearly do.
     pub rank: Option<u64>,
     /// The final metric, once the trial is complete or pruned.
     pub value: Option<f64>,
@@ -48,6 +49,10 @@ pub struct TrialRow {
     pub params: Params,
     /// What the sampler said of its choice.
     pub why: String,
+    /// Where it began, if it is a fork.
+    pub origin: Option<Origin>,
+    /// By how much its latest report breaks the study's constraints, all together; 0 if it keeps them.
+    pub violation: f64,
     /// Milliseconds since 1970.
     pub started_at_ms: i64,
     /// Milliseconds since 1970, once it is finished.
@@ -102,6 +107,8 @@ impl TrialRow {
             attempt: row.try_get("attempt")?,
             params: from_json(row.try_get("params")?)?,
             why: row.try_get("why")?,
+            origin: origin(row)?,
+            violation: row.try_get("violation")?,
             started_at_ms: row.try_get("started_at")?,
             finished_at_ms: row.try_get("finished_at")?,
             active_ms: unsigned(row.try_get("active_ms")?),
@@ -120,6 +127,16 @@ impl TrialRow {
     }
 }
 
+fn origin(row: &SqliteRow) -> Result<Option<Origin>, QueryError> {
+    let number = |column: &str| row.try_get::<Option<i64>, _>(column);
+    let origin = number("parent")?.zip(number("forked_after")?).zip(number("replaces")?);
+    Ok(origin.map(|((parent, epoch), replaces)| Origin {
+        parent: TrialNumber(unsigned(parent)),
+        epoch: unsigned(epoch),
+        replaces: TrialNumber(unsigned(replaces)),
+    }))
+}
+
 impl Store {
     /// The trial of that number, if there is one.
     pub async fn trial(&self, study: StudyId, number: TrialNumber) -> Result<Option<TrialRow>, QueryError> {
@@ -130,10 +147,10 @@ impl Store {
         row.map(|row| TrialRow::read(&row)).transpose()
     }
 
-    /// The best complete trial, or the best so far as long as none is.
+    /// The best complete trial, or the best so far as long as none is; one that keeps the study's constraints, if any does.
     pub async fn best_trial(&self, study: StudyId) -> Result<Option<TrialRow>, QueryError> {
         let query = sqlx::query_scalar::<_, i64>(
-            "SELECT number FROM trials WHERE study = ? AND standing IS NOT NULL ORDER BY standing, loss, number LIMIT 1",
+            "SELECT number FROM trials WHERE study = ? AND standing IS NOT NULL ORDER BY standing, violation, loss, number LIMIT 1",
         );
         match query.bind(study.0).fetch_optional(&self.reader).await? {
             Some(number) => self.trial(study, TrialNumber(unsigned(number))).await,

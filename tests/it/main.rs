@@ -3,7 +3,9 @@
 mod commands;
 mod confirmed;
 mod killed;
+mod knowledge;
 mod mistakes;
 mod page;
+mod population;
 mod sweep;
 mod workplace;

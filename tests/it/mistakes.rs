@@ -22,6 +22,20 @@ fn a_misspelt_key_is_shown_with_file_line_and_the_nearest_key() {
 }
 
 #[test]
+fn what_a_population_cannot_live_with_is_named() {
+    let with = |pruner: &str| {
+        STUDY.replace(r#"{ kind = "asha", min_epochs = 1, reduction_factor = 2 }"#, &format!("{{ {pruner} }}"))
+    };
+    let model = with("kind = 'pbt'").replace("[space]\n", "[space]\nmodel.width = [4, 8]\n");
+    let expected = ["study.toml:13:", "`model.width` cannot vary in a population", "fix it in `[recipe]`"];
+    check(&model, &RUN, 2, &expected);
+    let long = with("kind = 'pb2', interval_epochs = 4");
+    check(&long, &RUN, 2, &["the pruner's interval_epochs cannot be 4: fewer than a full training has"]);
+    let sampler = STUDY.replace(r#"sampler = "random""#, r#"sampler = "pbt""#);
+    check(&sampler, &RUN, 2, &["there is no sampler `pbt` (it is a pruner)"]);
+}
+
+#[test]
 fn a_study_file_that_is_not_there_is_named() {
     check("", &["run", "other.toml"], 2, &["other.toml", "could not read the study file", "nightsweep init"]);
 }

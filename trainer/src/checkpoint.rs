@@ -221,6 +221,20 @@ impl CheckpointFolder {
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(fail(&self.folder))
     }
 
+    /// Takes another's last checkpoint for one's own, if there is none yet: where both train alike until there, it is. The
+    /// files are shared, as none is ever written to again.
+    pub fn inherit(&self, parent: &Self) -> io::Result<()> {
+        if self.last().exists() || self.previous().exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.folder)?;
+        if parent.evaluation().exists() && !self.evaluation().exists() {
+            share(&parent.evaluation(), &self.evaluation())?;
+        }
+        share(&parent.last(), &self.last())?;
+        File::open(&self.folder)?.sync_all()
+    }
+
     /// Where the figures of the epoch that counts are, class by class.
     pub fn evaluation(&self) -> PathBuf {
         self.folder.join("evaluation.json")
@@ -259,6 +273,14 @@ impl CheckpointFolder {
             Err(damage) => read(&self.previous()).ok().flatten().map(Some).ok_or(damage),
         }
     }
+}
+
+/// A second name for a file, or a copy where the file system has no such names.
+fn share(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists => Err(error),
+        _ => fs::copy(from, to).map(drop),
+    })
 }
 
 fn fail(path: &Path) -> impl FnOnce(io::Error) -> SaveError {
@@ -409,6 +431,21 @@ mod tests {
         assert_eq!(folder.load().unwrap().unwrap().place.epoch, 1);
         fs::remove_file(folder.previous()).unwrap();
         assert!(matches!(folder.load(), Err(LoadError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_fork_takes_over_a_checkpoint_once_and_leaves_its_parent_alone() {
+        let (guard, parent) = folder();
+        let fork = CheckpointFolder::new(guard.path().join("trial-2"));
+        assert!(fork.inherit(&parent).is_err());
+        parent.save(&checkpoint(1)).unwrap();
+        fork.inherit(&parent).unwrap();
+        parent.save(&checkpoint(2)).unwrap();
+        fork.inherit(&parent).unwrap();
+        assert_eq!(fork.load().unwrap().unwrap().place.epoch, 1);
+        fork.save(&checkpoint(7)).unwrap();
+        assert_eq!(parent.load().unwrap().unwrap().place.epoch, 2);
+        assert_eq!(read(&parent.previous()).unwrap().unwrap().place.epoch, 1);
     }
 
     #[test]

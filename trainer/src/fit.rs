@@ -162,6 +162,7 @@ pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> 
         }
     }
     while !training.is_done() {
+        training.follow_changes()?;
         if !training.train_epoch(observer)? {
             return Ok(Outcome::Interrupted);
         }
@@ -210,6 +211,8 @@ fn notes(job: &Job) -> Vec<&'static str> {
 /// A training under way.
 struct Training<'a> {
     job: &'a Job<'a>,
+    /// The job's, with its changes until the epoch that is trained.
+    recipe: Recipe,
     place: Place,
     model: Model,
     optimizer: Optimizer,
@@ -230,30 +233,17 @@ struct Training<'a> {
 
 impl<'a> Training<'a> {
     fn start_or_resume(job: &'a Job<'a>, observer: &mut dyn Observer) -> Result<Self, FitError> {
-        let device = job.device.clone().autodiff();
-        let device = if job.recipe.gradient_checkpointing { device.gradient_checkpointing() } else { device };
-        let [train, validation] =
-            [&job.data.train, &job.data.validation].map(|images| job.recipe.preprocess.apply(images));
-        let mut training = Self {
-            job,
-            place: Place::start(job.seed, job.recipe.clone(), job.data.fingerprint.clone()),
-            model: Model::new(&job.recipe.model, input_shape(job.data), job.seed, &device),
-            optimizer: Optimizer::new(job.recipe),
-            gradients: Gradients::default(),
-            average: Average::new(&job.recipe.ema),
-            kept: NamedTensors::new(),
-            scaling: Scaling::new(job.recipe.normalize, &train),
-            loss: Loss::new(job.recipe, &train, job.data.classes.len()),
-            augmenter: Arc::new(Augmenter::new(&job.recipe.augment, &train)),
-            train,
-            validation,
-            device,
-        };
+        let images = [&job.data.train, &job.data.validation].map(|images| job.recipe.preprocess.apply(images));
+        let checkpoint = job.checkpoints.as_ref().map(CheckpointFolder::load).transpose()?.flatten();
+        let epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.place.epoch);
+        let mut training = Self::begin(job, job.recipe.at(epoch)?, images);
         training.take_pretrained(observer)?;
-        let Some(folder) = &job.checkpoints else { return Ok(training) };
-        let Some(checkpoint) = folder.load()? else { return Ok(training) };
+        let (Some(folder), Some(mut checkpoint)) = (&job.checkpoints, checkpoint) else { return Ok(training) };
+        let Place { recipe, epoch, step, .. } = &checkpoint.place;
+        let begun = epoch + u64::from(*step > 0);
         let same = [
-            ("recipe", checkpoint.place.recipe == training.place.recipe),
+            // A fork's checkpoint is its parent's, with which it has the beginning in common.
+            ("recipe", recipe == job.recipe || recipe.agrees_until(job.recipe, begun)),
             ("seed", checkpoint.place.seed == training.place.seed),
             ("data set", checkpoint.place.data == training.place.data),
             ("file of pre-trained weights", checkpoint.place.pretrained == training.place.pretrained),
@@ -261,15 +251,56 @@ impl<'a> Training<'a> {
         if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
             return Err(FitError::Foreign { path: folder.last(), what });
         }
-        training.kept = checkpoint.weights().clone();
-        training.model = weights::restore(training.model, checkpoint.model)?;
-        training.optimizer.restore(checkpoint.optimizer, checkpoint.place.updates, job.device);
-        training.gradients = Gradients::restore(checkpoint.gradients, job.device);
-        if let Some(average) = &mut training.average {
-            average.restore(checkpoint.average, training.model.valid())?;
-        }
-        training.place = checkpoint.place;
+        checkpoint.place.recipe = job.recipe.clone();
+        training.take_up(checkpoint)?;
         Ok(training)
+    }
+
+    /// The start of a training whose next epoch has that recipe.
+    fn begin(job: &'a Job<'a>, recipe: Recipe, [train, validation]: [Arc<Images>; 2]) -> Self {
+        let device = job.device.clone().autodiff();
+        let device = if recipe.gradient_checkpointing { device.gradient_checkpointing() } else { device };
+        Self {
+            job,
+            place: Place::start(job.seed, job.recipe.clone(), job.data.fingerprint.clone()),
+            model: Model::new(&recipe.model, input_shape(job.data), job.seed, &device),
+            optimizer: Optimizer::new(&recipe),
+            gradients: Gradients::default(),
+            average: Average::new(&recipe.ema),
+            kept: NamedTensors::new(),
+            scaling: Scaling::new(recipe.normalize, &train),
+            loss: Loss::new(&recipe, &train, job.data.classes.len()),
+            augmenter: Arc::new(Augmenter::new(&recipe.augment, &train)),
+            recipe,
+            train,
+            validation,
+            device,
+        }
+    }
+
+    /// Goes on where the checkpoint stands.
+    fn take_up(&mut self, checkpoint: Checkpoint) -> Result<(), FitError> {
+        self.kept = checkpoint.weights().clone();
+        self.model = weights::restore(self.model.clone(), checkpoint.model)?;
+        self.optimizer.restore(checkpoint.optimizer, checkpoint.place.updates, self.job.device);
+        self.gradients = Gradients::restore(checkpoint.gradients, self.job.device);
+        if let Some(average) = &mut self.average {
+            average.restore(checkpoint.average, self.model.valid())?;
+        }
+        self.place = checkpoint.place;
+        Ok(())
+    }
+
+    /// Where the recipe changes, goes on as a training does that was stopped before and is resumed with the new values.
+    fn follow_changes(&mut self) -> Result<(), FitError> {
+        let recipe = self.job.recipe.at(self.place.epoch)?;
+        if recipe != self.recipe {
+            // Waits for the device.
+            let checkpoint = self.checkpoint();
+            *self = Self::begin(self.job, recipe, [self.train.clone(), self.validation.clone()]);
+            self.take_up(checkpoint)?;
+        }
+        Ok(())
     }
 
     fn take_pretrained(&mut self, observer: &mut dyn Observer) -> Result<(), FitError> {
@@ -296,7 +327,7 @@ impl<'a> Training<'a> {
 
     /// Trains the rest of an epoch; false if it was interrupted, with a checkpoint at that step.
     fn train_epoch(&mut self, observer: &mut dyn Observer) -> Result<bool, FitError> {
-        let Job { recipe, seed, .. } = *self.job;
+        let (recipe, seed) = (&self.recipe, self.job.seed);
         let epoch = self.place.epoch;
         let freeze_epochs = recipe.pretrained.freeze_epochs;
         if freeze_epochs > 0 {
@@ -341,13 +372,13 @@ impl<'a> Training<'a> {
 
     /// Whether an epoch's mean loss says that training has failed.
     fn has_diverged(&self, train_loss: f64) -> bool {
-        let limit = self.job.recipe.diverge_factor * self.place.first_loss.map_or(f64::INFINITY, f64::from);
-        !train_loss.is_finite() || (self.job.recipe.diverge_factor > 0.0 && train_loss > limit)
+        let limit = self.recipe.diverge_factor * self.place.first_loss.map_or(f64::INFINITY, f64::from);
+        !train_loss.is_finite() || (self.recipe.diverge_factor > 0.0 && train_loss > limit)
     }
 
     /// Evaluates, keeps what counts, writes the checkpoint; `None` if training has diverged.
     fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<Option<EpochReport>, FitError> {
-        let Job { recipe, metric, .. } = *self.job;
+        let (recipe, metric) = (&self.recipe, self.job.metric);
         let batches = self.place.step;
         let train_loss = f64::from(self.place.loss_sum) / batches as f64;
         if self.has_diverged(train_loss) {
@@ -404,21 +435,26 @@ impl<'a> Training<'a> {
     /// Waits for the device and for the disk.
     fn save(&self) -> Result<(), FitError> {
         let Some(folder) = &self.job.checkpoints else { return Ok(()) };
+        Ok(folder.save(&self.checkpoint())?)
+    }
+
+    /// Waits for the device.
+    fn checkpoint(&self) -> Checkpoint {
         let (optimizer, updates) = self.optimizer.state();
         let mut place = self.place.clone();
         place.updates = updates;
         // Training statistics are only whole in the form for evaluation.
         let model = weights::collect(&self.model.valid());
-        let is_model_kept = place.last_counts() && !self.job.recipe.ema.counts();
+        let is_model_kept = place.last_counts() && !self.recipe.ema.counts();
         let kept = (!is_model_kept).then(|| self.kept.clone());
         let gradients = self.gradients.state();
         let average = self.average.as_ref().map(Average::state).unwrap_or_default();
-        Ok(folder.save(&Checkpoint { place, model, optimizer, gradients, average, kept })?)
+        Checkpoint { place, model, optimizer, gradients, average, kept }
     }
 
     /// What the schedule says of the update that the next batch is part of.
     fn rates(&self) -> Rates {
-        let Self { place, job: Job { recipe, metric, .. }, .. } = self;
+        let Self { place, recipe, job: Job { metric, .. }, .. } = self;
         let EpochShape { updates, batches_per_update } = self.epoch_shape();
         let progress = Progress {
             step: place.epoch * updates + place.step / batches_per_update,
@@ -434,7 +470,7 @@ impl<'a> Training<'a> {
     }
 
     fn epoch_shape(&self) -> EpochShape {
-        let Recipe { batch_size, accumulate, .. } = *self.job.recipe;
+        let Recipe { batch_size, accumulate, .. } = self.recipe;
         EpochShape::new(self.train.labels.len(), batch_size, accumulate)
     }
 

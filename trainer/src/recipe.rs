@@ -1,6 +1,7 @@
 //! A recipe: everything that decides how a trial trains. Each field can be fixed by a study or searched over.
 
 mod augment;
+mod changes;
 mod loss;
 mod model;
 mod optimizer;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::metric::Metric;
 
 pub use augment::{Augment, ErasedWith, Interpolation, TestTime};
+pub use changes::{Change, Changing, overlay};
 pub use loss::{
     BinaryCrossEntropy, ClassWeights, CrossEntropy, EffectiveNumber, Focal, Inverse, LossSpec, Sampling, SigmoidFocal,
     Unweighted,
@@ -109,6 +111,9 @@ pub struct Recipe {
     pub target: Option<f64>,
     /// Which epoch's weights and metric are the trial's.
     pub keep: Keep,
+    /// What is other from some epoch on, in order; nothing unless given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
 }
 
 impl Default for Recipe {
@@ -142,6 +147,7 @@ impl Default for Recipe {
             diverge_factor: 0.0,
             target: None,
             keep: Keep::Best,
+            changes: Vec::new(),
         }
     }
 }
@@ -201,8 +207,8 @@ impl Recipe {
         self.augment.rules(&mut rules);
         self.test_time.rules(&mut rules);
         match rules.into_iter().find(|(_, _, value, holds)| !holds(*value)) {
-            Some((field, rule, value, _)) => Err(RecipeError { field, rule, value }),
-            None => Ok(()),
+            Some((field, rule, value, _)) => Err(RecipeError::Number { field, rule, value }),
+            None => self.check_changes(),
         }
     }
 

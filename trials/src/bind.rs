@@ -1,8 +1,10 @@
 //! The one place where a point of the space becomes a recipe.
 
-use nightsweep_search::{Distribution, ParamValue, Parameter, Params, PointError, SearchSpace, TrialNumber};
+use nightsweep_search::{
+    Distribution, ParamValue, Parameter, Params, PointError, SearchSpace, Stretch, Trial, TrialNumber, lineage,
+};
 use nightsweep_trainer::Recipe;
-use nightsweep_trainer::recipe::RecipeError;
+use nightsweep_trainer::recipe::{Change, RecipeError};
 use serde_json::Value as Json;
 
 /// Why a point is no recipe.
@@ -18,6 +20,12 @@ pub enum BindError {
     #[error("trial {trial} is no candidate of this confirmation")]
     NoCandidate {
         /// The trial of the study that is confirmed.
+        trial: TrialNumber,
+    },
+    /// Nothing is known of such a trial.
+    #[error("there is no trial {trial}")]
+    NoSuchTrial {
+        /// The number.
         trial: TrialNumber,
     },
     /// The fields do not fit together.
@@ -43,6 +51,22 @@ pub fn bind(base: &Recipe, params: &Params) -> Result<Recipe, BindError> {
     let recipe: Recipe = serde_json::from_value(recipe).map_err(BindError::Shape)?;
     recipe.check()?;
     Ok(recipe)
+}
+
+/// The recipe of a trial: for a fork, that of its first ancestor, with what changed at each fork since. Also the trial on
+/// whose seeds all of them train, so that the recipe alone makes the same training again.
+pub fn bind_trial(base: &Recipe, trials: &[Trial], trial: TrialNumber) -> Result<(Recipe, TrialNumber), BindError> {
+    let stretches = lineage(trials, trial);
+    let first = stretches.first().ok_or(BindError::NoSuchTrial { trial })?;
+    let mut recipe = bind(base, &first.params)?;
+    let mut last = recipe.clone();
+    for Stretch { begin, params, .. } in &stretches[1..] {
+        let next = bind(base, params)?;
+        recipe.changes.extend(Change::between(*begin, &last, &next));
+        last = next;
+    }
+    recipe.check()?;
+    Ok((recipe, first.trial))
 }
 
 /// The point that a recipe is, if it lies in the space.

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nightsweep_search::race::{self, CANDIDATE, REPETITION};
-use nightsweep_search::{Direction, Params, PrunerKind, SamplerKind, Study, TrialNumber};
+use nightsweep_search::{Direction, Loss, Params, PrunerKind, SamplerKind, Study, Trial, TrialNumber};
 use nightsweep_trainer::{Recipe, TrialSeed};
 use serde::{Deserialize, Serialize};
 
-use crate::bind::{BindError, bind};
+use crate::bind::{BindError, bind_trial};
 use crate::controller::Work;
 use crate::plan::{Knowledge, Plan};
 use crate::protocol::DataSource;
@@ -66,13 +66,14 @@ pub fn name(study: &str, number: u64) -> String {
     format!("{study}{MARK}{number}")
 }
 
-/// The best complete trials with different parameters, the best first.
+/// The best complete trials with different parameters, the best first; those that keep the study's constraints before
+/// those that do not.
 pub fn candidates(study: &Study, top: u64) -> Vec<TrialNumber> {
     let sign = if study.config().direction == Direction::Minimize { 1.0 } else { -1.0 };
-    let complete = study.trials().iter().filter_map(|trial| Some((sign * trial.value?, trial)));
-    let mut complete: Vec<_> = complete.collect();
-    complete.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    let mut chosen: Vec<&nightsweep_search::Trial> = Vec::new();
+    let rank = |trial: &Trial| Some((study.violation(trial), Loss::from(sign * trial.value?)));
+    let mut complete: Vec<_> = study.trials().iter().filter_map(|trial| Some((rank(trial)?, trial))).collect();
+    complete.sort_by_key(|(rank, _)| *rank);
+    let mut chosen: Vec<&Trial> = Vec::new();
     for (_, trial) in complete {
         if (chosen.len() as u64) < top && chosen.iter().all(|other| other.params != trial.params) {
             chosen.push(trial);
@@ -108,8 +109,8 @@ impl Repeats {
     /// What the candidates of the study were trained with.
     pub fn of(plan: &Plan, study: &Study, candidates: &[TrialNumber]) -> Result<Self, BindError> {
         let recipe = |number: &TrialNumber| {
-            let trial = study.trial(*number).ok_or(BindError::NoCandidate { trial: *number })?;
-            Ok((*number, bind(&plan.recipe, &trial.params)?))
+            study.trial(*number).ok_or(BindError::NoCandidate { trial: *number })?;
+            Ok((*number, bind_trial(&plan.recipe, study.trials(), *number)?.0))
         };
         Ok(Self { recipes: candidates.iter().map(recipe).collect::<Result<_, BindError>>()? })
     }

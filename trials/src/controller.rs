@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use nightsweep_search::{
-    Attempt, Event, FailureCause, Order, PauseReason, Study, Suggestion, TellError, TrialNumber, TrialState, Verdict,
-    Wish,
+    Attempt, Event, FailureCause, Order, Origin, PauseReason, Study, Suggestion, TellError, TrialNumber, TrialState,
+    Verdict, Wish,
 };
 use nightsweep_store::{Level, Seq, Store, StudyId};
 use tokio::sync::mpsc;
@@ -239,6 +239,10 @@ impl<E: Executor> Controller<'_, E> {
                     self.log(Event::Started { trial, params, why }).await?;
                     self.assign(place, worker, trial, Attempt::FIRST).await?;
                 }
+                Suggestion::Fork { trial, params, why, origin } => {
+                    self.log(Event::Forked { trial, params, why, origin }).await?;
+                    self.assign(place, worker, trial, Attempt::FIRST).await?;
+                }
                 Suggestion::Resume { trial } => {
                     let attempt = self.attempt(trial).next();
                     self.log(Event::Resumed { trial, attempt }).await?;
@@ -259,8 +263,13 @@ impl<E: Executor> Controller<'_, E> {
         attempt: Attempt,
     ) -> Result<(), RunError> {
         let known = self.study.trial(trial).expect("it was told of the trial just before");
-        let (params, reported) = (known.params.clone(), known.step());
-        let (recipe, seed) = match self.work.resolve(trial, &params) {
+        let reported = known.step();
+        if let Some(Origin { parent, epoch, .. }) = known.origin
+            && epoch == reported
+        {
+            self.inherit(parent, trial);
+        }
+        let (recipe, seed) = match self.work.resolve(self.study, trial) {
             Ok(resolved) => resolved,
             Err(error) => {
                 let message = chain(&error);
@@ -291,6 +300,21 @@ impl<E: Executor> Controller<'_, E> {
         info!(%trial, %attempt, "trial {trial} goes to {device}");
         self.executor.send(worker, &ToWorker::Assign(Box::new(assignment)));
         Ok(())
+    }
+
+    /// Lets a fork that has yet to train begin where its parent stands, if that is still where it begins. If not, it trains
+    /// from the start and comes to the same: its recipe is its parent's until there, and so are its seeds.
+    fn inherit(&mut self, parent: TrialNumber, fork: TrialNumber) {
+        let step = |trial| self.study.trial(trial).map(|trial| (trial.step(), trial.state));
+        let stands = step(parent)
+            .zip(step(fork))
+            .is_some_and(|((parent, state), (fork, _))| parent == fork && state != TrialState::Running);
+        if !stands {
+            return;
+        }
+        if let Err(error) = self.executor.inherit(&self.work.checkpoints, parent, fork) {
+            warn!(trial = %fork, "trial {fork} trains from the start: no checkpoint of trial {parent} could be had: {error}");
+        }
     }
 
     async fn launch(&mut self, place: usize) -> Result<(), RunError> {

@@ -3,8 +3,13 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::time::Instant;
 
+use nightsweep_search::TrialNumber;
+use nightsweep_trainer::CheckpointFolder;
+
+use crate::controller::trial_folder;
 use crate::protocol::ToWorker;
 use crate::slots::Slot;
 
@@ -64,6 +69,12 @@ pub trait Executor: Send {
 
     /// Says something to a worker, without waiting. One that is gone does not hear it, which is no error.
     fn send(&mut self, worker: WorkerId, message: &ToWorker);
+
+    /// Gives a fork that has no checkpoint its parent's, as it stands, in a study's folder of checkpoints.
+    fn inherit(&mut self, study: &Path, parent: TrialNumber, fork: TrialNumber) -> io::Result<()> {
+        let folder = |trial| CheckpointFolder::new(trial_folder(study, trial));
+        folder(fork).inherit(&folder(parent))
+    }
 
     /// Ends a worker at once; that it is gone is told as news.
     fn kill(&mut self, worker: WorkerId);

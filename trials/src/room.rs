@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nightsweep_search::{Loss, Study, Trial, TrialNumber, TrialState};
@@ -36,8 +37,9 @@ impl Room {
     /// Looks at a trial's folder again.
     pub fn measure(&mut self, trial: TrialNumber) {
         let folder = trial_folder(&self.folder, trial);
-        let size = fs::read_dir(folder)
-            .map_or(0, |files| files.flatten().filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum());
+        let size = fs::read_dir(folder).map_or(0, |files| {
+            files.flatten().filter_map(|file| file.metadata().ok()).map(|about| share_of(&about)).sum()
+        });
         self.sizes.insert(trial, size);
     }
 
@@ -83,6 +85,11 @@ impl Room {
         }
         Ok(trials)
     }
+}
+
+/// Bytes of a file; of one that a fork has from its parent, each name's share.
+fn share_of(about: &fs::Metadata) -> u64 {
+    about.len() / about.nlink().max(1)
 }
 
 /// Trials whose checkpoints can go, the first one first: failed ones, then pruned ones, then complete ones that are not

@@ -2,6 +2,8 @@
 //! same seed of faults gives the same night.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -347,6 +349,13 @@ impl<W: World> Executor for Simulated<W> {
             }
             ToWorker::Quit => self.die(worker, "exited with status 0", false),
         }
+    }
+
+    fn inherit(&mut self, _study: &Path, parent: TrialNumber, fork: TrialNumber) -> io::Result<()> {
+        let mut epochs = self.disk.epochs();
+        let epoch = epochs.get(&parent).copied().ok_or(io::ErrorKind::NotFound)?;
+        epochs.entry(fork).or_insert(epoch);
+        Ok(())
     }
 
     fn kill(&mut self, worker: WorkerId) {

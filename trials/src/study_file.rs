@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use nightsweep_search::{
-    Direction, Distribution, Expression, Forbid, Objective, ParamValue, Params, PrunerKind, SamplerKind, SearchSpace,
-    StudyConfig, Terminate,
+    ConfigError, Direction, Distribution, Expression, Forbid, Objective, ParamValue, Params, PrunerKind, SamplerKind,
+    SearchSpace, StudyConfig, Terminate,
 };
 use nightsweep_trainer::data::DataSpec;
+use nightsweep_trainer::recipe::{Changing, overlay};
 use nightsweep_trainer::{Metric, Recipe};
 use serde::Deserialize;
 use toml_edit::{DocumentMut, TableLike};
@@ -125,7 +126,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         let key = span_of(table("study"), "trial_limit_seconds");
         return Err(Mistake::new(key, "`trial_limit_seconds` must be at least 1, but is 0".to_owned()));
     }
-    file.recipe.check().map_err(|error| Mistake::new(span_of(table("recipe"), error.field), error.to_string()))?;
+    file.recipe.check().map_err(|error| Mistake::new(span_of(table("recipe"), error.field()), error.to_string()))?;
     let recipe = serde_json::to_value(&file.recipe).expect("a recipe is JSON");
     let table_of_space =
         table("space").map_or(Ok(SpaceTable::default()), |space| space_table::read_space(space, &recipe))?;
@@ -164,6 +165,14 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         SamplerKind::Bohb => PrunerKind::named("hyperband").expect("it is the name of a pruner"),
         _ => PrunerKind::None,
     });
+    let pruner = with_kept(pruner, &file.recipe, &space, table("space"), table("search"))?;
+    let searched = StudyConfig {
+        sampler: file.search.sampler,
+        pruner: pruner.clone(),
+        max_step: Some(file.recipe.epochs),
+        ..StudyConfig::new(space.clone())
+    };
+    searched.validate().map_err(|error| Mistake::new(search_span(&error, table("search")), deepest(&error)))?;
     let default = bind::point_of(&file.recipe, &space).ok();
     let default = default.filter(|point| !knowledge.forbid.iter().any(|forbid| forbid.forbids(point)));
     Ok(Plan {
@@ -206,6 +215,43 @@ fn expressions(texts: &[String], search: Option<&dyn TableLike>, key: &str) -> R
 fn element_span(table: Option<&dyn TableLike>, key: &str, at: usize) -> Option<Range<usize>> {
     let item = table?.get(key)?;
     item.as_array().and_then(|array| array.get(at)).and_then(toml_edit::Value::span).or_else(|| item.span())
+}
+
+/// The setting that is at fault.
+fn search_span(error: &ConfigError, search: Option<&dyn TableLike>) -> Option<Range<usize>> {
+    let is_sampler = matches!(error, ConfigError::EndlessGrid { .. } | ConfigError::NoRace);
+    span_of(search, if is_sampler { "sampler" } else { "pruner" })
+}
+
+/// A pruner with a population leaves alone what cannot change in the course of training, and cannot do with what has to
+/// fit the weights.
+fn with_kept(
+    mut pruner: PrunerKind,
+    recipe: &Recipe,
+    space: &SearchSpace,
+    space_table: Option<&dyn TableLike>,
+    search: Option<&dyn TableLike>,
+) -> Result<PrunerKind, Mistake> {
+    if !pruner.has_population() {
+        return Ok(pruner);
+    }
+    let refuse = |span, message: String, help| Err(Mistake::new(span, message).with_help(help));
+    if !recipe.changes.is_empty() {
+        let message = "a pruner with a population makes changes of its own".to_owned();
+        return refuse(span_of(search, "pruner"), message, "leave `recipe.changes` out, or take another pruner");
+    }
+    let mut names = space.0.iter().map(|parameter| &parameter.name);
+    if let Some(name) = names.clone().find(|name| Changing::of(name) == Changing::WithTheWeights) {
+        let message = format!("`{name}` cannot vary in a population: its members go on with each other's weights");
+        let help = "fix it in `[recipe]`, or take a pruner without a population, as `asha`";
+        return refuse(span_of(space_table, name), message, help);
+    }
+    if names.clone().all(|name| Changing::of(name) == Changing::Never) {
+        let message = "nothing of the space can change in the course of training".to_owned();
+        return refuse(span_of(search, "pruner"), message, "let the learning rate vary, or take another pruner");
+    }
+    pruner.keep(names.by_ref().filter(|name| Changing::of(name) == Changing::Never).cloned());
+    Ok(pruner)
 }
 
 /// Each prior, rule and constraint for itself, so that the one that makes no sense can be shown.
@@ -262,7 +308,7 @@ fn enqueued(
     overlay(&mut whole, &serde_json::to_value(entry).expect("TOML is JSON"));
     let whole: Recipe =
         serde_json::from_value(whole).map_err(|error| Mistake::new(None, format!("an enqueued point: {error}")))?;
-    whole.check().map_err(|error| Mistake::new(span_of(table, error.field), error.to_string()))?;
+    whole.check().map_err(|error| Mistake::new(span_of(table, error.field()), error.to_string()))?;
     let point = bind::point_of(&whole, space).map_err(|error| {
         let message = error.to_string();
         let span = message.split('`').nth(1).and_then(|param| span_of(table, param));
@@ -277,20 +323,6 @@ fn enqueued(
     }
     Err(Mistake::new(None, "an enqueued point sets something that the space does not vary")
         .with_help(format!("the space varies {varying}")))
-}
-
-/// Puts one value over another: tables into each other, but for one of another `kind`.
-fn overlay(under: &mut serde_json::Value, over: &serde_json::Value) {
-    let kind = |value: &serde_json::Value| value.get("kind").cloned();
-    match (under.as_object_mut().is_some(), over.as_object()) {
-        (true, Some(fields)) if kind(over).is_none() || kind(over) == kind(under) => {
-            let under = under.as_object_mut().expect("it is a table");
-            for (key, value) in fields {
-                overlay(under.entry(key.clone()).or_insert(serde_json::Value::Null), value);
-            }
-        }
-        _ => *under = over.clone(),
-    }
 }
 
 /// Checks the keys of a `[recipe]` table in a text that is not a whole study file.

@@ -232,6 +232,8 @@ async fn the_api_tells_a_trial_whole() {
             "<b>optimizer": "sgd"
           },
           "why": "a <i>Sobol</i> point",
+          "origin": null,
+          "violation": 0.0,
           "started_at_ms": 1790000000000,
           "finished_at_ms": 1790000000000,
           "active_ms": 0,

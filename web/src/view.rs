@@ -4,6 +4,7 @@ mod actions;
 mod board;
 mod compare;
 mod figures;
+mod lineage;
 mod studies;
 mod trial;
 
@@ -16,6 +17,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use board::{BoardPage, board};
 pub(crate) use compare::{ComparePage, compare};
 pub(crate) use figures::figures;
+pub(crate) use lineage::Lineage;
 pub(crate) use studies::studies;
 pub(crate) use trial::{TrialPage, trial};
 

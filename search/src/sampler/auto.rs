@@ -5,6 +5,7 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::gp::Gp;
+use super::sobol::Sobol;
 use super::tpe::Tpe;
 use super::{Choice, Sampler, View};
 
@@ -30,7 +31,10 @@ impl Sampler for Auto {
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
         let results = view.history.len();
         let axes = view.history.mean_active().ceil() as usize;
-        let (reason, sampler): (String, &dyn Sampler) = if axes > MOST_AXES {
+        let (reason, sampler): (String, &dyn Sampler) = if view.config.pruner.has_population() {
+            // Its members learn from each other: what they need at first is to differ.
+            ("a population".into(), &Sobol)
+        } else if axes > MOST_AXES {
             (format!("{axes} parameters at once"), &Tpe)
         } else if results > MOST_RESULTS {
             (format!("{results} results"), &Tpe)

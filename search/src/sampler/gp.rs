@@ -21,6 +21,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use self::acquisition::log_expected_improvement;
+pub(crate) use self::cholesky::{Cholesky, row};
 use self::cost::Cost;
 use self::feasible::Feasible;
 pub(crate) use self::forecast::Forecast;

@@ -25,7 +25,7 @@ impl Training<'_> {
 
     /// Adds a batch's gradients, times its share of the update, to those gathered for it; returns the batch's loss.
     fn gather(&mut self, batch: Batch, share: f64) -> Tensor<1> {
-        let recipe = self.job.recipe;
+        let recipe = &self.recipe;
         let shape = self.input_shape();
         let model = recipe.precision.of_model(&self.model);
         let scale = self.place.loss_scale.map_or(1.0, |scale| scale.factor);

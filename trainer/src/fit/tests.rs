@@ -196,6 +196,71 @@ fn a_trial_stopped_at_any_place_and_resumed_is_the_uninterrupted_one() {
     }
 }
 
+/// What may change in the course of training, in as many ways as it is made use of.
+const CHANGES: &[&str] = &[
+    "optimizer.lr = 0.01",
+    "optimizer = { momentum = 0.5, weight_decay = 0.1 }",
+    "batch_size = 8",
+    "accumulate = 2",
+    "label_smoothing = 0.3, model.dropout = 0.5",
+    "schedule = { kind = 'one_cycle' }",
+    "augment = { crop_padding = 2, mixup = 0.4, policy = { kind = 'rand_augment' } }",
+    "loss = { kind = 'focal' }, class_weights = { kind = 'inverse' }, sampling = 'balanced'",
+    "ema.decay = 0.9, lookahead.every = 2, clip_norm = 0.1",
+];
+
+#[test]
+fn a_fork_is_the_training_with_the_same_changes() {
+    let begun = "epochs = 4\nmodel = { kind = 'mlp', width = 8, depth = 1, dropout = 0.2 }";
+    for change in CHANGES {
+        let changing = changed(&format!("{begun}\nchanges = [{{ after = 2, {change} }}]"));
+        changing.check().unwrap();
+        let mut whole = Script::default();
+        let outcome = run_on(&skewed_data(), &changing, None, 0, &mut whole);
+        // The parent knows nothing of the change, and what it wrote is all that the fork has.
+        let temporary = tempfile::tempdir().unwrap();
+        let folders = ["parent", "fork"].map(|name| CheckpointFolder::new(temporary.path().join(name)));
+        let mut parent = Script { pause_after: Some(2), ..Default::default() };
+        run_on(&skewed_data(), &changed(begun), Some(&folders[0]), 0, &mut parent);
+        std::fs::create_dir(temporary.path().join("fork")).unwrap();
+        std::fs::hard_link(folders[0].last(), folders[1].last()).unwrap();
+        let mut fork = Script::default();
+        let forked = run_on(&skewed_data(), &changing, Some(&folders[1]), 2, &mut fork);
+        assert_eq!(learned(&[parent.reports, fork.reports].concat()), learned(&whole.reports), "{change}");
+        assert_eq!(forked, outcome);
+        // The parent goes on from its own.
+        let mut parent = Script::default();
+        let mut plain = Script::default();
+        run_on(&skewed_data(), &changed(begun), Some(&folders[0]), 2, &mut parent);
+        run_on(&skewed_data(), &changed(begun), None, 0, &mut plain);
+        assert_eq!(learned(&parent.reports), learned(&plain.reports)[2..]);
+        assert_ne!(learned(&whole.reports), learned(&plain.reports), "{change} changes nothing");
+    }
+}
+
+#[test]
+fn a_checkpoint_from_after_a_change_is_not_taken_for_one_from_before() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::new(temporary.path());
+    let mut script = Script { pause_after: Some(3), ..Default::default() };
+    run_on(&skewed_data(), &changed("epochs = 4"), Some(&folder), 0, &mut script);
+    let changing = changed("epochs = 4\nchanges = [{ after = 2, batch_size = 8 }]");
+    let (data, device) = (skewed_data(), Device::flex());
+    let job = Job {
+        recipe: &changing,
+        data: &data,
+        base: Path::new(""),
+        seed: TrialSeed { study: 7, trial: 3 },
+        metric: Metric::ValAccuracy,
+        device: &device,
+        checkpoints: Some(folder),
+        reported: 2,
+    };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let error = fit(&job, &mut Script::default()).unwrap_err();
+    assert!(matches!(error, FitError::Foreign { what: "recipe", .. }), "{error}");
+}
+
 #[test]
 fn a_report_that_was_lost_is_told_again_from_the_checkpoint() {
     let [recipe, ..] = recipes();
@@ -257,6 +322,7 @@ fn every_field_of_the_recipe_has_an_effect() {
         ("", "epochs = 3"),
         ("", "batch_size = 32"),
         ("", "label_smoothing = 0.1"),
+        ("", "changes = [{ after = 1, label_smoothing = 0.1 }]"),
         ("", "clip_norm = 0.01"),
         ("", "precision = 'bf16'"),
         ("", "precision = 'f16'"),

@@ -2,14 +2,35 @@
 
 /// A recipe that cannot be trained with.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("`{field}` must be {rule}, but is {value}")]
-pub struct RecipeError {
+pub enum RecipeError {
+    /// A number is out of its range.
+    #[error("`{field}` must be {rule}, but is {value}")]
+    Number {
+        /// Path of the field, as in a study file.
+        field: &'static str,
+        /// What would be right.
+        rule: &'static str,
+        /// What it is.
+        value: f64,
+    },
+    /// A change in the course of training makes no sense.
+    #[error("the change after epoch {after}: {reason}")]
+    Change {
+        /// Epochs done before it.
+        after: u64,
+        /// What is wrong with it, for people: serde's words, or the rule that it breaks.
+        reason: String,
+    },
+}
+
+impl RecipeError {
     /// Path of the field, as in a study file.
-    pub field: &'static str,
-    /// What would be right.
-    pub rule: &'static str,
-    /// What it is.
-    pub value: f64,
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Number { field, .. } => field,
+            Self::Change { .. } => "changes",
+        }
+    }
 }
 
 /// A row of the rules that numbers of a recipe keep: where, what, which, and whether it holds.

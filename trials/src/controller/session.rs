@@ -5,11 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nightsweep_search::{Order, Params, Study, TellError, TrialNumber};
+use nightsweep_search::{Order, Study, TellError, TrialNumber};
 use nightsweep_store::{AppendError, QueryError, Store, StudyId, WriteError};
 use nightsweep_trainer::{Metric, Recipe, TrialSeed};
 
-use crate::bind::{BindError, bind};
+use crate::bind::{BindError, bind_trial};
 use crate::confirm::Repeats;
 use tokio::sync::oneshot;
 
@@ -40,12 +40,14 @@ impl Work {
         Self { seed: plan.seed, recipe: plan.recipe.clone(), repeats: None, data, metric: plan.metric, checkpoints }
     }
 
-    /// What a trial with these parameters trains with, and on which seeds.
-    pub fn resolve(&self, trial: TrialNumber, params: &Params) -> Result<(Recipe, TrialSeed), BindError> {
-        match &self.repeats {
-            Some(repeats) => repeats.resolve(self.seed, params),
-            None => Ok((bind(&self.recipe, params)?, TrialSeed { study: self.seed, trial: trial.0 })),
+    /// What a trial of the study trains with, and on which seeds.
+    pub fn resolve(&self, study: &Study, trial: TrialNumber) -> Result<(Recipe, TrialSeed), BindError> {
+        if let Some(repeats) = &self.repeats {
+            let known = study.trial(trial).ok_or(BindError::NoSuchTrial { trial })?;
+            return repeats.resolve(self.seed, &known.params);
         }
+        let (recipe, root) = bind_trial(&self.recipe, study.trials(), trial)?;
+        Ok((recipe, TrialSeed { study: self.seed, trial: root.0 }))
     }
 
     /// The folder of a trial's checkpoints.

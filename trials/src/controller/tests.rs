@@ -1,5 +1,8 @@
 //! Whole studies on a virtual machine: every way in which a worker or the controller can fail, and what must hold after.
 
+mod names;
+mod population;
+
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use crate::format;
 use crate::guard::WebSettings;
 use crate::query::BoardView;
 use crate::report::{self, ReportText};
-use crate::view::{self, BoardPage, ComparePage, TrialPage};
+use crate::view::{self, BoardPage, ComparePage, Lineage, TrialPage};
 
 /// Log lines on the page of a trial, the latest.
 const LOG_LINES: u32 = 300;
@@ -78,6 +78,10 @@ pub(super) async fn trial(
     let page = TrialPage {
         best: store.best_trial(study.id).await?,
         last: store.summary(study.id).await?.counts.total().saturating_sub(1),
+        lineage: Lineage {
+            ancestry: store.ancestry(study.id, trial.number).await?,
+            forks: store.forks_of(study.id, trial.number).await?,
+        },
         recipe: store.recipe(study.id, trial.number).await?,
         reports: store.curve(study.id, trial.number).await?,
         assignments: store.assignments(study.id, trial.number).await?,

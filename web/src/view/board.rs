@@ -320,7 +320,7 @@ fn cell(content: &BoardPage, params: &[ParamColumn], name: &str, trial: &TrialRo
     html! {
         td class=(row.class) data-label=[(!own).then_some(row.name)] title=[(name == "device").then_some(trial.device.as_deref()).flatten()] {
             @match name {
-                "rank" => @match trial.rank { Some(rank) => (rank), None => span.none { "–" } },
+                "rank" => { @match trial.rank { Some(rank) => (rank), None => span.none { "–" } } @if trial.violation > 0.0 && trial.shown_value().is_some() { " " abbr title="breaks a constraint of the study" { "!" } } },
                 "trial" => a href=(trial_address(&content.study.name, trial.number)) { (trial.number) },
                 "state" => { (badge(trial.state)) @if let Some(cause) = trial.cause { span.cause { (format::cause(cause)) } } },
                 "value" => (metric(trial.shown_value())),

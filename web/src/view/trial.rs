@@ -6,6 +6,7 @@ use maud::{Markup, PreEscaped, html};
 use nightsweep_search::{Annotation, Event, Order, PauseReason};
 use nightsweep_store::{Assignment, Entry, LogLine, Report, StudyRow, TrialRow};
 
+use super::lineage::{self, Lineage};
 use super::{Page, badge, metric, page, study_address, trial_address};
 use crate::figure::{self, Axis, Kind, Mark, Panel, SERIES};
 use crate::format;
@@ -20,6 +21,8 @@ pub(crate) struct TrialPage {
     pub best: Option<TrialRow>,
     /// Number of the latest trial.
     pub last: u64,
+    /// Whom it comes from and who came from it.
+    pub lineage: Lineage,
     pub recipe: Option<String>,
     pub reports: Vec<Report>,
     pub assignments: Vec<Assignment>,
@@ -54,6 +57,7 @@ pub(crate) fn trial(content: &TrialPage) -> Markup {
             section.panel { h2 { "Parameters" } (params(content)) p.unit { "Chosen by: " (trial.why) } }
             section.panel #timeline data-patch { h2 { "What happened" } (timeline(content)) }
         }
+        (lineage::lineage(&study.name, &content.lineage))
         (super::actions::note(study, trial, content.writable))
         @if let Some(recipe) = &content.recipe {
             section.panel { h2 { "Recipe" } pre.recipe tabindex="0" { (recipe) } }
@@ -222,6 +226,9 @@ fn told(event: &Event, assignments: &[Assignment]) -> String {
     };
     match event {
         Event::Started { .. } => format!("started{}", place(1)),
+        Event::Forked { origin, .. } => {
+            format!("forked from trial {} after epoch {}{}", origin.parent, origin.epoch, place(1))
+        }
         Event::Resumed { attempt, .. } => format!("resumed as attempt {attempt}{}", place(attempt.0)),
         Event::Paused { reason: PauseReason::Rung, .. } => "paused at a rung".to_owned(),
         Event::Paused { reason: PauseReason::Asked, .. } => "paused, as somebody asked".to_owned(),

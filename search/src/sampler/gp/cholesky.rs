@@ -2,13 +2,13 @@
 
 /// A lower triangle, row by row: row i has i + 1 numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Cholesky {
+pub(crate) struct Cholesky {
     size: usize,
     rows: Vec<f64>,
 }
 
 /// Where a row of a packed lower triangle starts.
-pub(super) fn row(at: usize) -> usize {
+pub(crate) fn row(at: usize) -> usize {
     at * (at + 1) / 2
 }
 
@@ -27,7 +27,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 impl Cholesky {
     /// The factor of the matrix whose packed lower triangle is given; `None` if it is not positive definite.
-    pub(super) fn new(size: usize, mut rows: Vec<f64>) -> Option<Self> {
+    pub(crate) fn new(size: usize, mut rows: Vec<f64>) -> Option<Self> {
         for i in 0..size {
             let (done, current) = rows.split_at_mut(row(i));
             for j in 0..i {
@@ -48,7 +48,7 @@ impl Cholesky {
     }
 
     /// Solves L x = b in place.
-    pub(super) fn solve_lower(&self, b: &mut [f64]) {
+    pub(crate) fn solve_lower(&self, b: &mut [f64]) {
         for i in 0..self.size {
             let current = self.row(i);
             b[i] = (b[i] - dot(&current[..i], &b[..i])) / current[i];
@@ -56,7 +56,7 @@ impl Cholesky {
     }
 
     /// Solves Lᵀ x = b in place.
-    pub(super) fn solve_upper(&self, b: &mut [f64]) {
+    pub(crate) fn solve_upper(&self, b: &mut [f64]) {
         for i in (0..self.size).rev() {
             let current = self.row(i);
             b[i] /= current[i];
@@ -66,12 +66,12 @@ impl Cholesky {
     }
 
     /// Half the logarithm of the determinant.
-    pub(super) fn half_log_determinant(&self) -> f64 {
+    pub(crate) fn half_log_determinant(&self) -> f64 {
         (0..self.size).map(|at| self.row(at)[at].ln()).sum()
     }
 
     /// The packed lower triangle of the inverse of the matrix.
-    pub(super) fn inverse(&self) -> Vec<f64> {
+    pub(crate) fn inverse(&self) -> Vec<f64> {
         // Rows of the inverse of Lᵀ: each column of L⁻¹ as a row, so that the products below read along rows.
         let size = self.size;
         let mut columns: Vec<Vec<f64>> = Vec::with_capacity(size);
