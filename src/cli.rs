@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueHint};
 use nightsweep_trainer::DeviceName;
+use nightsweep_trials::slots::SlotOptions;
 
 /// Overnight hyperparameter sweeps for image classification.
 ///
@@ -71,6 +72,13 @@ pub enum Command {
         #[arg(long)]
         device: DeviceName,
     },
+    /// Measure a short training that the caller describes. Not for people.
+    #[command(hide = true)]
+    Probe {
+        /// Where to compute.
+        #[arg(long)]
+        device: DeviceName,
+    },
 }
 
 /// Arguments of `init`.
@@ -105,18 +113,64 @@ pub struct Run {
     /// Change one value of the study file, as recipe.epochs=3; can be given often.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Where trials run, as cuda:0,cuda:1 or cpu:1,cpu:1; one worker each. Else every GPU, or every CPU core.
-    #[arg(long, value_delimiter = ',')]
-    pub devices: Option<Vec<DeviceName>>,
-    /// Most trials at once.
-    #[arg(long)]
-    pub workers: Option<usize>,
+    /// Where trials train.
+    #[command(flatten)]
+    pub slots: Slots,
     /// Address of the leaderboard; a taken port gives way to the next free one.
     #[arg(long, default_value = "127.0.0.1:8787")]
     pub listen: SocketAddr,
     /// Open no leaderboard.
     #[arg(long)]
     pub no_web: bool,
+}
+
+/// Where trials train.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Slots {
+    /// Where trials run, as cuda:0,cuda:1 or cpu:1,cpu:1; one worker each. Else every GPU, or every CPU core.
+    #[arg(long, value_delimiter = ',')]
+    pub devices: Option<Vec<DeviceName>>,
+    /// Most trials at once, on the CPU.
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// Use these GPUs only, as 0,2.
+    #[arg(long, value_delimiter = ',', conflicts_with = "devices")]
+    pub gpus: Option<Vec<usize>>,
+    /// Share of each GPU's memory that trials may have together; what other processes have is theirs.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9, value_parser = share)]
+    pub gpu_memory: f64,
+    /// Most trials that share a GPU; fewer do if that is not faster in sum, or if their memory does not fit.
+    #[arg(long, value_name = "TRIALS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub per_gpu: u8,
+    /// How far trials give way to other processes, from 0 to 19.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=19))]
+    pub nice: u8,
+    /// Keep each trial on CPU cores of its own.
+    #[arg(long)]
+    pub pin: bool,
+}
+
+/// A share in (0, 1].
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("it must be above 0 and at most 1, as 0.8".to_owned()),
+    }
+}
+
+impl Slots {
+    /// As the search for slots takes it.
+    pub fn options(&self) -> SlotOptions {
+        SlotOptions {
+            devices: self.devices.clone(),
+            workers: self.workers,
+            gpus: self.gpus.clone(),
+            gpu_memory: self.gpu_memory,
+            per_gpu: usize::from(self.per_gpu),
+            nice: self.nice,
+            pin: self.pin,
+        }
+    }
 }
 
 /// Arguments of `plan`.
@@ -131,12 +185,9 @@ pub struct Plan {
     /// Change one value of the study file, as for `run`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Where trials would run, as for `run`; the first one is measured.
-    #[arg(long, value_delimiter = ',')]
-    pub devices: Option<Vec<DeviceName>>,
-    /// Most trials at once.
-    #[arg(long)]
-    pub workers: Option<usize>,
+    /// Where trials train.
+    #[command(flatten)]
+    pub slots: Slots,
 }
 
 /// Arguments of `confirm`.
@@ -150,12 +201,9 @@ pub struct Confirm {
     /// Fresh seeds for each at most.
     #[arg(long)]
     pub seeds: Option<u64>,
-    /// Where trials run, as for `run`.
-    #[arg(long, value_delimiter = ',')]
-    pub devices: Option<Vec<DeviceName>>,
-    /// Most trials at once.
-    #[arg(long)]
-    pub workers: Option<usize>,
+    /// Where trials train.
+    #[command(flatten)]
+    pub slots: Slots,
 }
 
 /// Arguments of `serve`.

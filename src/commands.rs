@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod serve;
 mod studies;
+pub mod timing;
 mod train;
 
 use std::io;
@@ -32,7 +33,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let runs = &cli.runs;
     let ending = match &cli.command {
         Command::Init(arguments) => init::init(arguments)?,
-        Command::Plan(arguments) => plan::plan(arguments)?,
+        Command::Plan(arguments) => block_on(plan::plan(arguments))?,
         Command::Run(arguments) => block_on(run::run(runs, arguments))?,
         Command::Confirm(arguments) => block_on(confirm::confirm(runs, arguments))?,
         Command::Serve(arguments) => block_on(serve::serve(runs, arguments))?,
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Command::Worker { device } => return Ok(nightsweep_trials::worker::run(*device)),
+        Command::Probe { device } => return Ok(nightsweep_trials::probes::serve(*device)),
     };
     Ok(ending.into())
 }

@@ -8,6 +8,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use nightsweep_search::{Event, Origin, Params, Study, TrialNumber};
 use nightsweep_trainer::Metric;
 
+use crate::commands::timing;
+
 /// Follows a study's events.
 pub struct Progress {
     metric: Metric,
@@ -16,6 +18,8 @@ pub struct Progress {
     params: BTreeMap<TrialNumber, Params>,
     /// Epochs that each trial has reported.
     steps: BTreeMap<TrialNumber, u64>,
+    /// Whether the frame of the night was said.
+    is_planned: bool,
     bars: Option<Bars>,
 }
 
@@ -32,7 +36,7 @@ impl Progress {
         let params = study.trials().iter().map(|trial| (trial.number, trial.params.clone())).collect();
         let steps = study.trials().iter().map(|trial| (trial.number, trial.step())).collect();
         let bars = stderr().is_terminal().then(|| Bars::new(study, trials));
-        Self { metric, epochs: study.config().max_step.unwrap_or(0), best, params, steps, bars }
+        Self { metric, epochs: study.config().max_step.unwrap_or(0), best, params, steps, is_planned: false, bars }
     }
 
     /// Shows one event.
@@ -83,6 +87,12 @@ impl Progress {
             Event::Failed { trial, message, .. } => {
                 self.say(&format!("trial {trial} failed: {message}"));
                 self.end(*trial, true);
+            }
+            Event::Planned { outlook } => {
+                self.say(&timing::describe(outlook));
+                if !std::mem::replace(&mut self.is_planned, true) {
+                    self.say(&timing::describe_frame(outlook));
+                }
             }
             Event::Opened { .. }
             | Event::Enqueued { .. }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::order::{Annotation, Order};
+use crate::outlook::Outlook;
 use crate::params::Params;
 use crate::record::Origin;
 use crate::trial::{Attempt, TrialNumber};
@@ -94,6 +95,9 @@ pub enum Event {
         trial: TrialNumber,
         /// The attempt that ends.
         attempt: Attempt,
+        /// What kind of accident; `None` where it was none of the trial's and of its worker's, as an end of the controller.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<FailureCause>,
         /// What happened, for people.
         message: String,
     },
@@ -150,10 +154,18 @@ pub enum Event {
         #[serde(flatten)]
         order: Order,
     },
+    /// The controller planned the rest of its time. Changes nothing of the search.
+    Planned {
+        /// What it expects.
+        outlook: Outlook,
+    },
     /// The controller put the study down in good order. Changes nothing of the search.
     Closed {
         /// Why it ended, for people.
         reason: String,
+        /// Whether the study cannot go on before a person has mended something.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        needs_help: bool,
     },
 }
 
@@ -161,7 +173,11 @@ impl Event {
     /// The trial that the event is about.
     pub fn trial(&self) -> Option<TrialNumber> {
         match self {
-            Self::Opened { .. } | Self::Enqueued { .. } | Self::Imported { .. } | Self::Closed { .. } => None,
+            Self::Opened { .. }
+            | Self::Enqueued { .. }
+            | Self::Imported { .. }
+            | Self::Planned { .. }
+            | Self::Closed { .. } => None,
             Self::Started { trial, .. }
             | Self::Forked { trial, .. }
             | Self::Resumed { trial, .. }
@@ -185,6 +201,7 @@ impl Event {
             | Self::Imported { .. }
             | Self::Annotated { .. }
             | Self::Ordered { .. }
+            | Self::Planned { .. }
             | Self::Closed { .. } => None,
             Self::Started { .. } | Self::Forked { .. } => Some(Attempt::FIRST),
             Self::Resumed { attempt, .. }
@@ -215,18 +232,35 @@ pub enum PauseReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCause {
-    /// The device or the host had no memory left.
+    /// The device had no memory left.
     OutOfMemory,
+    /// The host had no memory left.
+    HostOutOfMemory,
     /// The loss became NaN or infinite, or grew past every bound.
     Diverged,
     /// The worker died or panicked.
     Crashed,
+    /// The worker said nothing for too long.
+    Hung,
+    /// The worker was asked to end by somebody else, as a batch system does.
+    Preempted,
     /// The worker went away too often.
     Lost,
     /// The trial ran longer than it may.
     TimedOut,
-    /// The recipe or the data cannot be trained with.
+    /// The data could not be read.
+    BadData,
+    /// The device is gone: a GPU fell off the bus, or its driver does not fit.
+    DeviceLost,
+    /// The recipe cannot be trained with.
     Invalid,
+}
+
+impl FailureCause {
+    /// Whether it says nothing of the trial: another try might have gone well.
+    pub fn is_no_fault_of_the_trial(self) -> bool {
+        matches!(self, Self::Lost | Self::Preempted | Self::BadData | Self::DeviceLost)
+    }
 }
 
 /// What a running trial is to do after a report.

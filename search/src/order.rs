@@ -33,8 +33,13 @@ pub enum Order {
         /// A running or waiting trial.
         trial: TrialNumber,
     },
-    /// Go on with the trial, whatever the pruner says.
+    /// Go on with the trial until the pruner says something again.
     Resume {
+        /// A paused trial.
+        trial: TrialNumber,
+    },
+    /// Go on with the trial to its end, whatever the pruner says.
+    Finish {
         /// A paused trial.
         trial: TrialNumber,
     },
@@ -63,9 +68,11 @@ impl Order {
     /// The trial that it is about.
     pub fn trial(&self) -> Option<TrialNumber> {
         match self {
-            Self::Stop { trial } | Self::Pause { trial } | Self::Resume { trial } | Self::Retry { trial } => {
-                Some(*trial)
-            }
+            Self::Stop { trial }
+            | Self::Pause { trial }
+            | Self::Resume { trial }
+            | Self::Finish { trial }
+            | Self::Retry { trial } => Some(*trial),
             Self::Enqueue { .. } | Self::Hold | Self::Release | Self::Extend { .. } => None,
         }
     }
@@ -78,4 +85,6 @@ pub enum Wish {
     Stop,
     /// To wait.
     Pause,
+    /// To train to its end.
+    Finish,
 }

@@ -22,10 +22,10 @@ pub(crate) enum Purpose {
     Forest = 6,
     /// Points at which the remaining regret is looked for.
     Regret = 7,
-    /// How far a forecast of curves looks ahead, by the number of epochs known instead of the trial's.
-    Outlook = 9,
     /// Whom a member of a population learns from and what it tries then, by the number of the one that it replaces.
     Explore = 8,
+    /// How far a forecast of curves looks ahead, by the number of epochs known instead of the trial's.
+    Outlook = 9,
 }
 
 /// The stream of a trial: a pure function of the study's seed, the trial's number and the purpose.

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::config::{ConfigError, Objective, StudyConfig, Terminate};
 use crate::domain::{Domain, Point};
-use crate::event::{Event, FailureCause, PauseReason, Suggestion, Verdict};
+use crate::event::{Event, PauseReason, Suggestion, Verdict};
 use crate::expression::Expression;
 use crate::front;
 use crate::history::{History, Stage};
@@ -198,6 +198,7 @@ impl Study {
         self.trial(trial).map_or(Verdict::Continue, |trial| match trial.wish {
             Some(Wish::Stop) => Verdict::Stop,
             Some(Wish::Pause) => Verdict::Pause,
+            Some(Wish::Finish) => Verdict::Continue,
             None => trial.verdict,
         })
     }
@@ -220,7 +221,7 @@ impl Study {
                 TrialState::Running | TrialState::Waiting => Ok(()),
                 state => refuse(*trial, state, "paused"),
             },
-            Order::Resume { trial } => match state_of(*trial)? {
+            Order::Resume { trial } | Order::Finish { trial } => match state_of(*trial)? {
                 TrialState::Paused => Ok(()),
                 state => refuse(*trial, state, "resumed"),
             },
@@ -244,6 +245,10 @@ impl Study {
             Order::Pause { trial } => self.find(*trial)?.wish = Some(Wish::Pause),
             Order::Resume { trial } => {
                 self.find(*trial)?.wish = None;
+                self.to_resume.insert(*trial);
+            }
+            Order::Finish { trial } => {
+                self.find(*trial)?.wish = Some(Wish::Finish);
                 self.to_resume.insert(*trial);
             }
             Order::Retry { trial } => {
@@ -299,7 +304,8 @@ impl Study {
     /// Takes the event in, if it can have happened; else nothing changes.
     pub fn tell(&mut self, event: &Event) -> Result<(), TellError> {
         match event {
-            Event::Opened { .. } | Event::Closed { .. } | Event::Fenced { .. } | Event::Annotated { .. } => Ok(()),
+            Event::Opened { .. } | Event::Planned { .. } | Event::Closed { .. } => Ok(()),
+            Event::Fenced { .. } | Event::Annotated { .. } => Ok(()),
             Event::Ordered { order, .. } => self.obey(order),
             Event::Enqueued { params } => {
                 self.config.space.contains(params)?;
@@ -374,11 +380,11 @@ impl Study {
             Event::Failed { trial, attempt, cause, message } => {
                 let record = self.open_trial(*trial, *attempt, "failed")?;
                 record.failure = Some(Failure { cause: *cause, message: message.clone() });
-                if *cause == FailureCause::Lost {
+                if cause.is_no_fault_of_the_trial() {
                     self.finish(*trial, TrialState::Lost);
                 } else {
                     self.finish(*trial, TrialState::Failed);
-                    // All but a lost worker is a matter of the point, to be avoided.
+                    // A matter of the point, to be avoided.
                     self.history.set_result(self.place(*trial), Stage::Failed, Loss::DIVERGED);
                     self.history.set_others(self.place(*trial), vec![Loss::DIVERGED; self.config.objectives.len()]);
                     self.learned(self.place(*trial));

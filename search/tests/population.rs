@@ -141,7 +141,7 @@ fn run(task: &Task, config: StudyConfig, begin: &[Event], workers: usize, lose_e
                 (_, Verdict::Pause) => Event::Paused { trial, attempt, reason: PauseReason::Rung },
                 (_, Verdict::Stop) => Event::Pruned { trial, attempt },
                 (_, Verdict::Continue) if epochs % lose_every == 0 => {
-                    Event::Requeued { trial, attempt, message: "lost".into() }
+                    Event::Requeued { trial, attempt, cause: None, message: "lost".into() }
                 }
                 (_, Verdict::Continue) => continue,
             };

@@ -77,7 +77,9 @@ fn sweep(pruner: &PrunerKind, table: Table, trials: u64, kill_every: u64) -> (St
             let end = match (value, study.verdict(trial)) {
                 (Some(value), _) if step == EPOCHS => Event::Completed { trial, attempt, value },
                 (None, _) if step == EPOCHS => Event::Pruned { trial, attempt },
-                _ if reports % kill_every == 0 => Event::Requeued { trial, attempt, message: "killed".into() },
+                _ if reports % kill_every == 0 => {
+                    Event::Requeued { trial, attempt, cause: None, message: "killed".into() }
+                }
                 (_, Verdict::Continue) => continue,
                 (_, Verdict::Pause) => Event::Paused { trial, attempt, reason: PauseReason::Rung },
                 (_, Verdict::Stop) => Event::Pruned { trial, attempt },
@@ -238,6 +240,7 @@ fn every_pruner_replays_with_workers_side_by_side_however_often_it_is_asked() {
                 Suggestion::Resume { trial } => {
                     Event::Resumed { trial, attempt: study.trial(trial).unwrap().attempt.next() }
                 }
+                Suggestion::Fork { .. } => unreachable!("{name} forks no trials"),
                 Suggestion::Wait | Suggestion::Done if open.is_empty() => break,
                 Suggestion::Wait | Suggestion::Done => {
                     let trial = open.remove(turn % open.len());

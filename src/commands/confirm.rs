@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::race::{Fate, Standing, candidate_of, standings};
@@ -15,7 +15,8 @@ use nightsweep_trainer::{CheckpointFolder, data};
 use nightsweep_trials::Plan;
 use nightsweep_trials::confirm::{self, Repeats};
 use nightsweep_trials::controller::Ending as RunEnding;
-use nightsweep_trials::slots::{self, Slot, SlotOptions};
+use nightsweep_trials::slots::{self, Slot};
+use nightsweep_trials::time_plan::Stage;
 use serde::{Deserialize, Serialize};
 
 use super::night::Night;
@@ -36,10 +37,16 @@ pub async fn confirm(runs: &Path, arguments: &Confirm) -> Result<Ending> {
     plan.confirm.check().map_err(|(_, rule)| advise(rule, "see `nightsweep confirm --help`"))?;
     let _lock = run::lock(&studies::folder(runs, &plan.name), &plan.name)?;
     let study = studies::told(&store, &row, &plan).await?;
-    let options = SlotOptions { devices: arguments.devices.clone(), workers: arguments.workers };
-    let slots = slots::find(&options).into_diagnostic()?;
+    let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
     let mut night = Night::new(runs, &store, slots, None);
-    let ending = race(&mut night, &plan, &study).await?;
+    let ending = match race(&mut night, &plan, &study).await? {
+        Some(race) => {
+            let ending = race.ending.clone();
+            race.score(&night).await?;
+            Some(ending)
+        }
+        None => None,
+    };
     print!("{}", super::report::text(runs, &store, &row, &plan).await?);
     match ending {
         Some(RunEnding::Interrupted | RunEnding::Aborted) => {
@@ -54,8 +61,31 @@ pub async fn confirm(runs: &Path, arguments: &Confirm) -> Result<Ending> {
     }
 }
 
+/// A race that was run, with what is needed to score its winners.
+pub struct Race {
+    /// How it ended.
+    pub ending: RunEnding,
+    study: Study,
+    plan: Plan,
+    repeats: Repeats,
+    folder: PathBuf,
+}
+
+impl Race {
+    /// Looks at the test split, if the race came to its end. Once, so when nothing more is to be confirmed.
+    pub async fn score(self, night: &Night<'_>) -> Result<()> {
+        if self.ending != RunEnding::Done {
+            return Ok(());
+        }
+        let slot = night.slots[0].clone();
+        let Self { study, plan, repeats, folder, .. } = self;
+        let scored = tokio::task::spawn_blocking(move || score(&study, &plan, &repeats, &folder, &slot));
+        scored.await.into_diagnostic()?
+    }
+}
+
 /// Runs the race of a study's best trials; nothing if none is complete or none shall be confirmed.
-pub async fn race(night: &mut Night<'_>, plan: &Plan, study: &Study) -> Result<Option<RunEnding>> {
+pub async fn race(night: &mut Night<'_>, plan: &Plan, study: &Study) -> Result<Option<Race>> {
     let candidates = confirm::candidates(study, plan.confirm.top);
     if candidates.is_empty() {
         return Ok(None);
@@ -68,13 +98,9 @@ pub async fn race(night: &mut Night<'_>, plan: &Plan, study: &Study) -> Result<O
     fs::create_dir_all(&folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
     let repeats = Repeats::of(plan, study, &candidates).into_diagnostic()?;
     let work = confirm::work(&race_plan, repeats.clone(), std::path::absolute(&folder).into_diagnostic()?);
-    let summary = night.lead(&row, &race_plan, &mut race, &work, 1.0).await?;
-    if summary.ending == RunEnding::Done {
-        let slot = night.slots[0].clone();
-        let scored = tokio::task::spawn_blocking(move || score(&race, &race_plan, &repeats, &folder, &slot));
-        scored.await.into_diagnostic()??;
-    }
-    Ok(Some(summary.ending))
+    night.enter(Stage::Race);
+    let ending = night.lead(&row, &race_plan, &mut race, &work).await?.ending;
+    Ok(Some(Race { ending, study: race, plan: race_plan, repeats, folder }))
 }
 
 /// The confirmation of these candidates, or a new one.
@@ -175,7 +201,18 @@ pub struct Confirmed {
 impl Confirmed {
     /// The last confirmation of a study; `None` before one of its trials was trained twice.
     pub async fn of(runs: &Path, store: &Store, study: &str) -> Result<Option<Self>> {
-        let Some((_, row)) = latest(store, study).await? else { return Ok(None) };
+        let Some((last, _)) = latest(store, study).await? else { return Ok(None) };
+        // One that a deadline cut short takes nothing from the one before it.
+        for number in (1..=last).rev() {
+            if let Some(confirmed) = Self::of_number(runs, store, study, number).await? {
+                return Ok(Some(confirmed));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn of_number(runs: &Path, store: &Store, study: &str, number: u64) -> Result<Option<Self>> {
+        let row = studies::find(store, Some(&confirm::name(study, number))).await?;
         let plan = studies::plan(&row)?;
         let race = studies::told(store, &row, &plan).await?;
         let standings = standings(&race).unwrap_or_default();

@@ -1,23 +1,49 @@
-//! What leads studies on this machine: its slots, its deadline, and the person at the keyboard.
+//! What leads studies on this machine: its slots, its deadline and what is known of time, and the person at the keyboard.
 
 use std::future::pending;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::ZonedDateTime;
 use miette::{IntoDiagnostic, Result};
 use nightsweep_search::{Event, Study};
 use nightsweep_store::{Store, StudyRow};
 use nightsweep_trials::Plan;
+use nightsweep_trials::confirm::Confirm;
 use nightsweep_trials::controller::{self, Control, Options, Session, Summary, Work};
 use nightsweep_trials::launch::Local;
-use nightsweep_trials::slots::Slot;
+use nightsweep_trials::pace::Pace;
+use nightsweep_trials::slots::{self, Slot};
+use nightsweep_trials::time_plan::{Stage, TimePlan};
 use nightsweep_trials::worker::chain;
 use nightsweep_web::Ordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::progress::Progress;
+
+/// Printing the report and writing the best recipe.
+const REPORT: Duration = Duration::from_secs(2);
+/// By how much the test split may be larger than the validation split.
+const TEST_PER_VALIDATION: u32 = 2;
+/// Share of a night that scoring and report may have.
+const MOST_REPORT: f64 = 0.05;
+/// Share of a night below which nothing new is begun after a confirmation.
+const WORTH_IT: f64 = 0.02;
+/// Share of a night that a search needs before another confirmation, to find what is worth one.
+const WORTH_ANOTHER: f64 = 0.1;
+
+/// What the time after a confirmation is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// For nothing.
+    Nothing,
+    /// For the search, which another night goes on with.
+    Search,
+    /// For the search, and for confirming what it finds.
+    SearchAndConfirm,
+}
 
 /// One call of the program that runs studies.
 pub struct Night<'a> {
@@ -27,8 +53,14 @@ pub struct Night<'a> {
     pub store: &'a Store,
     /// Where trials train.
     pub slots: Vec<Slot>,
-    /// When everything has to be over.
-    pub deadline: Option<ZonedDateTime>,
+    /// When trainings have to be over. By the clock that only goes on: who sets the other one does not move the end.
+    deadline: Option<Instant>,
+    /// The whole length of the night.
+    length: Duration,
+    /// With a deadline, what is known of the time that things take.
+    time: Option<TimePlan>,
+    /// Whether a confirmation is under way, of which nothing can be asked.
+    is_racing: Arc<AtomicBool>,
     orders: mpsc::UnboundedReceiver<Control>,
     sender: mpsc::UnboundedSender<Control>,
     listener: JoinHandle<()>,
@@ -36,7 +68,7 @@ pub struct Night<'a> {
 
 impl<'a> Night<'a> {
     /// Listens to Ctrl-C from now on: the first time trials write their checkpoints, the second time it ends at once.
-    pub fn new(runs: &'a Path, store: &'a Store, slots: Vec<Slot>, deadline: Option<ZonedDateTime>) -> Self {
+    pub fn new(runs: &'a Path, store: &'a Store, slots: Vec<Slot>, deadline: Option<Instant>) -> Self {
         let (sender, orders) = mpsc::unbounded_channel();
         let interrupts = sender.clone();
         let listener = tokio::spawn(async move {
@@ -47,14 +79,58 @@ impl<'a> Night<'a> {
             }
             pending::<()>().await;
         });
-        Self { runs, store, slots, deadline, orders, sender, listener }
+        let length = deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
+        let is_racing = Arc::default();
+        Self { runs, store, slots, deadline, length, time: None, is_racing, orders, sender, listener }
+    }
+
+    /// Plans the night of a study by what its models take. The end of it is left to scoring the test split and the report.
+    pub fn plan_time(&mut self, plan: &Plan, pace: Pace, forecast: Option<(u64, u64)>) {
+        let Some(deadline) = &mut self.deadline else { return };
+        let trainings = (plan.confirm.top * plan.confirm.seeds) as u32;
+        let scoring = pace.slowest_validation() * TEST_PER_VALIDATION * trainings;
+        *deadline -= (REPORT + scoring).min(self.length.mul_f64(MOST_REPORT));
+        self.time = Some(TimePlan { pace, stage: Stage::Race, forecast });
+    }
+
+    /// What the night is for from now on.
+    pub fn enter(&mut self, stage: Stage) {
+        self.is_racing.store(stage == Stage::Race, Ordering::Relaxed);
+        if let Some(time) = &mut self.time {
+            time.pace.forget_trials();
+            time.stage = stage;
+        }
+    }
+
+    /// The search of a study with that confirmation after it.
+    pub fn search(&self, confirm: &Confirm) -> Stage {
+        Stage::Search { confirm: confirm.clone(), night: self.length }
+    }
+
+    /// What else the rest of the night is good for, once the confirmation has left some of it.
+    pub fn rest(&self, study: &Study, work: &Work, confirm: &Confirm) -> Rest {
+        let (Some(left), Some(time)) = (self.left(), &self.time) else { return Rest::Nothing };
+        let epoch = time.pace.mean().unwrap_or(self.length) + time.pace.start_up() + time.goodbye();
+        let again = TimePlan { stage: self.search(confirm), ..time.clone() };
+        let another =
+            again.reserved(study, work, slots::certain(&self.slots).len()) + self.length.mul_f64(WORTH_ANOTHER);
+        match left {
+            left if left < epoch.max(self.length.mul_f64(WORTH_IT)) => Rest::Nothing,
+            left if left < another => Rest::Search,
+            _ => Rest::SearchAndConfirm,
+        }
     }
 
     /// Hands what people ask for on the pages on to whoever leads the study, as long as the task is not ended.
     pub fn take_orders(&self, mut pages: mpsc::UnboundedReceiver<Ordered>) -> JoinHandle<()> {
-        let sender = self.sender.clone();
+        let (sender, is_racing) = (self.sender.clone(), self.is_racing.clone());
         tokio::spawn(async move {
             while let Some(Ordered { by, order, answer }) = pages.recv().await {
+                if is_racing.load(Ordering::Relaxed) {
+                    // The page may be gone.
+                    let _ = answer.send(Err("the study is being confirmed: nothing can be asked of it now".to_owned()));
+                    continue;
+                }
                 let (heard, hears) = oneshot::channel();
                 if sender.send(Control::Order { by, order, answer: heard }).is_err() {
                     return;
@@ -71,17 +147,9 @@ impl<'a> Night<'a> {
         })
     }
 
-    /// Leads a study to its end, or for that share of what is left of the night.
-    pub async fn lead(
-        &mut self,
-        row: &StudyRow,
-        plan: &Plan,
-        study: &mut Study,
-        work: &Work,
-        share: f64,
-    ) -> Result<Summary> {
+    /// Leads a study to its end, or as long as the night lasts.
+    pub async fn lead(&mut self, row: &StudyRow, plan: &Plan, study: &mut Study, work: &Work) -> Result<Summary> {
         let mut progress = Progress::new(study, plan.metric, plan.trials);
-        let deadline = self.left().map(|left| Instant::now() + left.mul_f64(share));
         let session = Session {
             study,
             store: self.store,
@@ -89,11 +157,13 @@ impl<'a> Night<'a> {
             work,
             slots: self.slots.clone(),
             options: Options {
-                deadline,
+                deadline: self.deadline,
+                silence: plan.silence_seconds.map_or(Options::default().silence, Duration::from_secs),
                 trial_limit: plan.trial_limit_seconds.map(Duration::from_secs),
                 disk: plan.disk,
                 ..Options::default()
             },
+            time: self.time.as_mut(),
         };
         let mut show = |event: &Event| progress.show(event);
         let summary = controller::run(session, &mut Local::new(), &mut self.orders, &mut show).await;
@@ -102,9 +172,8 @@ impl<'a> Night<'a> {
     }
 
     /// Time until the deadline, if there is one.
-    fn left(&self) -> Option<Duration> {
-        let left = self.deadline.as_ref()?.duration_since(&ZonedDateTime::now());
-        Some(Duration::try_from(left).unwrap_or(Duration::ZERO))
+    pub fn left(&self) -> Option<Duration> {
+        Some(self.deadline?.saturating_duration_since(Instant::now()))
     }
 }
 

@@ -3,67 +3,41 @@
 use std::time::Duration;
 
 use miette::{IntoDiagnostic, Result};
-use nightsweep_search::{Distribution, ParamValue, Params};
-use nightsweep_trainer::probe::{Probe, probe};
-use nightsweep_trainer::{Recipe, TrialSeed, data};
+use nightsweep_trainer::data;
+use nightsweep_trials::Plan;
 use nightsweep_trials::controller::Ending as RunEnding;
-use nightsweep_trials::forecast::{Forecast, forecast};
-use nightsweep_trials::slots::{self, SlotOptions};
-use nightsweep_trials::{Plan, bind, study_file};
+use nightsweep_trials::forecast::Forecast;
+use nightsweep_trials::slots;
+use nightsweep_trials::study_file;
+use nightsweep_trials::time_plan::epochs_that_fit;
 
-use super::{block_on, run};
+use super::run;
+use super::timing::{self, Measured, seconds};
 use crate::cli;
 use crate::failure::{Ending, StudyFileReport, advise};
 
-/// The seeds of a probe, whose result counts for nothing.
-const TRIAL: TrialSeed = TrialSeed { study: 0, trial: 0 };
-
 /// Probes every model of the space on this machine, and simulates the night.
-pub fn plan(arguments: &cli::Plan) -> Result<Ending> {
+pub async fn plan(arguments: &cli::Plan) -> Result<Ending> {
     let mut plan = study_file::read(&arguments.file, &arguments.set).map_err(StudyFileReport::from)?;
     plan.folder = std::path::absolute(&plan.folder).into_diagnostic()?;
     let length = arguments.for_.as_deref().map(run::duration).transpose()?;
     if length.is_none() && plan.trials.is_none() {
         return Err(advise("the study has no end to plan for", "say --for 8h, or set `trials` in the study file"));
     }
-    let options = SlotOptions { devices: arguments.devices.clone(), workers: arguments.workers };
-    let slots = slots::find(&options).into_diagnostic()?;
-    let name = slots[0].device;
-    // Before anything else computes: the number of threads cannot change afterwards.
-    let device = name.open().into_diagnostic()?;
-    let data = data::load(&plan.data, &plan.folder, plan.seed).into_diagnostic()?;
-    println!("probing on {name}, one training alone on it");
-    println!("| model | batch | an epoch | {} epochs | memory | checkpoint |", plan.recipe.epochs);
-    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
-    let mut probes = Vec::new();
-    for recipe in recipes(&plan) {
-        let probe = probe(&recipe, &data, plan.metric, &device, TRIAL).into_diagnostic()?;
-        let Some(probe) = probe else {
-            return Err(advise("a probe ended early: its loss was no number", "lower the learning rate of `[recipe]`"));
-        };
-        let model = model_name(&recipe);
-        println!(
-            "| {model} | {} | {} | {} | {} | {:.1} MB |",
-            recipe.batch_size,
-            seconds(probe.epoch),
-            seconds(probe.epoch.mul_f64(plan.recipe.epochs as f64)),
-            probe.peak_memory.map_or("-".to_owned(), |bytes| format!("{} MB", bytes / 1_000_000)),
-            probe.checkpoint as f64 / 1e6,
-        );
-        probes.push(Probed { model, batch_size: recipe.batch_size, probe });
+    let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
+    // What is wrong with the data is said once, and not by each probe.
+    data::load(&plan.data, &plan.folder, plan.seed).into_diagnostic()?;
+    let measured = timing::measure(&plan, &slots).await?;
+    if let Some(length) = length {
+        let search = length.mul_f64(plan.confirm.search_share());
+        plan.set_open_epochs(epochs_that_fit(&measured.pace, search, slots::certain(&slots).len(), plan.recipe.epochs));
     }
-    let search = length.map(|length| length.mul_f64(plan.confirm.search_share()));
-    let workers = slots.len();
-    let temporary = tempfile::tempdir().into_diagnostic()?;
-    let epoch_time = |recipe: &Recipe| nearest(&probes, recipe).epoch;
-    let forecast = block_on(async {
-        forecast(&plan, slots, search, epoch_time, temporary.path().to_owned()).await.into_diagnostic()
-    })?;
-    print!("{}", describe(&plan, &forecast, &probes, workers, length));
+    let forecast = timing::simulate(&plan, &slots, length, &measured.pace).await?;
+    print!("{}", describe(&plan, &forecast, &measured, slots::certain(&slots).len(), length));
     Ok(Ending::Done)
 }
 
-fn describe(plan: &Plan, forecast: &Forecast, probes: &[Probed], workers: usize, length: Option<Duration>) -> String {
+fn describe(plan: &Plan, forecast: &Forecast, measured: &Measured, workers: usize, length: Option<Duration>) -> String {
     let states = &forecast.summary.states;
     let trials: usize = states.values().sum();
     let complete = states.get("complete").copied().unwrap_or(0);
@@ -74,85 +48,25 @@ fn describe(plan: &Plan, forecast: &Forecast, probes: &[Probed], workers: usize,
         seconds(forecast.length),
         100.0 * forecast.busy,
     );
-    let full: Vec<Duration> = probes.iter().map(|probe| probe.probe.epoch.mul_f64(plan.recipe.epochs as f64)).collect();
-    let (shortest, longest) = (full.iter().min(), full.iter().max());
-    if let (Some(shortest), Some(longest)) = (shortest, longest)
+    if let Some((shortest, longest)) = measured.epochs
         && plan.confirm.top > 0
     {
-        let trainings = (plan.confirm.top * plan.confirm.seeds) as f64 / workers as f64;
-        text += &format!(
-            "confirmation: up to {} trainings, {} to {}\n",
-            plan.confirm.top * plan.confirm.seeds,
-            seconds(shortest.mul_f64(trainings.ceil())),
-            seconds(longest.mul_f64(trainings.ceil())),
-        );
+        let trainings = plan.confirm.top * plan.confirm.seeds;
+        let rounds = trainings.div_ceil(workers as u64) as f64;
+        let [shortest, longest] = [shortest, longest].map(|epoch| epoch.mul_f64(plan.recipe.epochs as f64 * rounds));
+        text += &format!("confirmation: up to {trainings} trainings, {} to {}\n", seconds(shortest), seconds(longest));
         if let Some(length) = length {
-            let kept = length.mul_f64(plan.confirm.share);
-            text += &format!("kept for it: the last {}\n", seconds(kept));
-            if kept < longest.mul_f64(trainings.ceil()) {
-                text +=
-                    "note: that may be too short: raise `confirm.share`, or lower `confirm.top` or `confirm.seeds`\n";
+            let most = length.mul_f64(plan.confirm.share);
+            text += &format!("kept for it: what it needs, at most the last {}\n", seconds(most));
+            if let Some(note) = timing::note_short_confirmation(plan, measured, length, workers) {
+                text += &format!("{note}\n");
             }
         }
     }
-    let checkpoint = probes.iter().map(|probe| probe.probe.checkpoint).max().unwrap_or(0);
+    let checkpoint = measured.pace.checkpoint_bytes();
     text += &format!("checkpoints: up to {:.1} GB if all are kept\n", checkpoint as f64 * trials as f64 / 1e9);
     if forecast.summary.ending == RunEnding::Deadline && complete < 3 {
         text += "note: hardly any trial gets to its end: lower `recipe.epochs` or `data.image_size`, or use a pruner\n";
     }
     text
-}
-
-/// A recipe for each model of the space, with its smallest and its largest batch.
-fn recipes(plan: &Plan) -> Vec<Recipe> {
-    let choices = |name: &str| match plan.space.get(name).map(|parameter| &parameter.distribution) {
-        Some(Distribution::Categorical { choices } | Distribution::Ordinal { choices }) => {
-            choices.iter().cloned().map(Some).collect()
-        }
-        Some(Distribution::Int { low, high, .. }) => vec![Some(ParamValue::Int(*low)), Some(ParamValue::Int(*high))],
-        _ => vec![None],
-    };
-    let batches: Vec<Option<ParamValue>> = choices("batch_size");
-    let ends = if batches.len() > 1 { vec![batches[0].clone(), batches[batches.len() - 1].clone()] } else { batches };
-    let mut recipes = Vec::new();
-    for model in choices("model") {
-        for batch in &ends {
-            let values = [("model", model.clone()), ("batch_size", batch.clone())];
-            let params: Params =
-                values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-            recipes.extend(bind::bind(&plan.recipe, &params));
-        }
-    }
-    recipes
-}
-
-/// What a short training of one recipe took.
-struct Probed {
-    model: String,
-    batch_size: usize,
-    probe: Probe,
-}
-
-/// The probe of the same model whose batch is nearest.
-fn nearest<'a>(probes: &'a [Probed], recipe: &Recipe) -> &'a Probe {
-    let name = model_name(recipe);
-    let distance = |probe: &&Probed| (probe.batch_size as f64 / recipe.batch_size as f64).ln().abs();
-    let same = probes.iter().filter(|probe| probe.model == name);
-    let found = same.min_by(|a, b| distance(a).total_cmp(&distance(b)));
-    &found.unwrap_or(&probes[0]).probe
-}
-
-fn model_name(recipe: &Recipe) -> String {
-    let model = serde_json::to_value(&recipe.model).unwrap_or_default();
-    model.get("kind").and_then(|kind| kind.as_str()).unwrap_or("model").to_owned()
-}
-
-fn seconds(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    match seconds {
-        ..10.0 => format!("{seconds:.1} s"),
-        ..120.0 => format!("{seconds:.0} s"),
-        ..7200.0 => format!("{:.0} min", seconds / 60.0),
-        _ => format!("{:.1} h", seconds / 3600.0),
-    }
 }

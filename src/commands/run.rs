@@ -3,22 +3,24 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, ZonedDateTime, civil};
 use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_search::Event;
+use nightsweep_search::{Event, Study};
 use nightsweep_store::{LockError, NewStudy, Seq, Store, StudyLock, StudyRow};
 use nightsweep_trainer::data;
 use nightsweep_trials::controller::{self, Work};
-use nightsweep_trials::slots::{self, SlotOptions};
+use nightsweep_trials::slots;
+use nightsweep_trials::time_plan::epochs_that_fit;
 use nightsweep_trials::{Plan, bind, study_file};
 use nightsweep_web::{Ordered, WebSettings};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::night::Night;
-use super::{confirm, lr_find, studies};
+use super::confirm::Race;
+use super::night::{Night, Rest};
+use super::{confirm, lr_find, studies, timing};
 use crate::cli::Run;
 use crate::failure::{Ending, HeldError, StudyFileReport, advise};
 
@@ -27,7 +29,9 @@ const MORE_PORTS: u16 = 20;
 
 /// Runs the study, and prints and exports its winner at the end.
 pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
-    let deadline = deadline(arguments, &ZonedDateTime::now())?;
+    let now = ZonedDateTime::now();
+    let stop = deadline(arguments, &now)?;
+    let deadline = stop.as_ref().map(|stop| instant_of(stop, &now)).transpose()?;
     let mut plan = study_file::read(&arguments.file, &arguments.set).map_err(StudyFileReport::from)?;
     plan.trials = arguments.trials.or(plan.trials);
     plan.folder = std::path::absolute(&plan.folder).into_diagnostic()?;
@@ -38,14 +42,15 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
         .wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
     let _lock = lock(&folder, &plan.name)?;
     look_at_data(&plan).await?;
-    let slot_options = SlotOptions { devices: arguments.devices.clone(), workers: arguments.workers };
-    let slots = slots::find(&slot_options).into_diagnostic()?;
+    let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
     lr_find::find_rates(&store, &mut plan, &folder, slots[0].device).await?;
+    let mut night = Night::new(runs, &store, slots.clone(), deadline);
+    plan_time(&mut night, &mut plan).await?;
     let row = find_or_create(&store, &plan).await?;
     let mut study = studies::told(&store, &row, &plan).await?;
     let names: Vec<String> = slots.iter().map(|slot| slot.device.to_string()).collect();
     println!("study {}: {} workers ({})", plan.name, slots.len(), names.join(", "));
-    if let Some(stop) = &deadline {
+    if let Some(stop) = &stop {
         println!("until {}", stop.strftime("%H:%M"));
     } else if plan.trials.is_none() {
         println!("without an end: Ctrl-C pauses it; --until, --for or --trials bound it");
@@ -54,20 +59,10 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     let pages = open_pages(runs, arguments, &store, &plan.name, ask).await?;
 
     let work = Work::new(&plan, std::path::absolute(&folder).into_diagnostic()?);
-    let mut night = Night::new(runs, &store, slots, deadline);
     let orders = night.take_orders(asked);
-    let ended = night.lead(&row, &plan, &mut study, &work, plan.confirm.search_share()).await;
-    // What follows is a race between candidates, of which nothing can be asked.
+    let ending = search_and_confirm(&mut night, &row, &plan, &mut study, &work).await;
     orders.abort();
-    let mut ending = ended?.ending;
-    println!("{ending}");
-    if study.has_converged() {
-        println!("no more trials start: the best is within `terminate.regret` of what the space may still hold");
-    }
-    if matches!(ending, controller::Ending::Done | controller::Ending::Deadline) {
-        // A confirmation that its deadline cuts short goes on at the next run.
-        ending = confirm::race(&mut night, &plan, &study).await?.unwrap_or(ending);
-    }
+    let ending = ending?;
     drop(night);
     if let Some(pages) = pages {
         pages.abort();
@@ -79,6 +74,10 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
             println!("go on with: nightsweep run {}", arguments.file.display());
             Ok(Ending::Interrupted)
         }
+        controller::Ending::BadData { .. } | controller::Ending::DeviceLost { .. } => Err(advise(
+            format!("the study is paused: {ending}"),
+            "when it is back (nightsweep doctor checks), run the same command again: nothing is lost",
+        )),
         controller::Ending::DiskFull { .. } => Err(advise(
             format!("the study is paused: {ending}"),
             "make room (or raise `study.disk`), then run the same command again: nothing is lost",
@@ -90,6 +89,87 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
             "mend the cause (nightsweep doctor, and the trial's log on its page), then run the same command again",
         )),
     }
+}
+
+/// Measures what the models take, if there is a deadline to plan for, and chooses the epochs if the study file does not.
+async fn plan_time(night: &mut Night<'_>, plan: &mut Plan) -> Result<()> {
+    let earlier = night.store.study_named(&plan.name).await.into_diagnostic()?;
+    if let Some(row) = &earlier {
+        // What it began with: its trials would not compare else.
+        plan.set_open_epochs(studies::plan(row)?.recipe.epochs);
+    }
+    let Some(left) = night.left() else { return Ok(()) };
+    let slots = night.slots.clone();
+    let measured = timing::measure(plan, &slots).await?;
+    if earlier.is_none() {
+        let search = left.mul_f64(plan.confirm.search_share());
+        plan.set_open_epochs(epochs_that_fit(&measured.pace, search, slots::certain(&slots).len(), plan.recipe.epochs));
+    }
+    let workers = slots::certain(&slots).len();
+    if let Some(note) = timing::note_short_confirmation(plan, &measured, left, workers) {
+        println!("{note}");
+    }
+    let forecast = timing::simulate(plan, &slots, Some(left), &measured.pace).await?;
+    let states = &forecast.summary.states;
+    let complete = states.get("complete").copied().unwrap_or(0);
+    night.plan_time(plan, measured.pace, Some((states.values().sum::<usize>() as u64, complete as u64)));
+    Ok(())
+}
+
+/// Searches and confirms; what the confirmation leaves of the night goes to the search again.
+async fn search_and_confirm(
+    night: &mut Night<'_>,
+    row: &StudyRow,
+    plan: &Plan,
+    study: &mut Study,
+    work: &Work,
+) -> Result<controller::Ending> {
+    let is_over = |ending: &controller::Ending| !matches!(ending, controller::Ending::Deadline);
+    let mut confirmed: Option<Race> = None;
+    let mut wanted = plan.confirm.clone();
+    let ending = loop {
+        night.enter(night.search(&wanted));
+        let searched = night.lead(row, plan, study, work).await?.ending;
+        match &searched {
+            controller::Ending::Deadline if wanted.top > 0 => println!("the time of the search is over"),
+            other => println!("{other}"),
+        }
+        if study.has_converged() {
+            println!("no more trials start: the best is within `terminate.regret` of what the space may still hold");
+        }
+        if !matches!(searched, controller::Ending::Done | controller::Ending::Deadline) || wanted.top == 0 {
+            break searched;
+        }
+        // A confirmation that its deadline cuts short goes on at the next run.
+        let Some(race) = confirm::race(night, plan, study).await? else {
+            if is_over(&searched) || night.rest(study, work, &plan.confirm) == Rest::Nothing {
+                break searched;
+            }
+            // Nobody is there to be confirmed: the search has the rest, too.
+            wanted.top = 0;
+            continue;
+        };
+        let raced = race.ending.clone();
+        if raced == controller::Ending::Done || confirmed.is_none() {
+            confirmed = Some(race);
+        }
+        if is_over(&searched) || !matches!(raced, controller::Ending::Done | controller::Ending::Deadline) {
+            break raced;
+        }
+        let rest = night.rest(study, work, &plan.confirm);
+        if rest == Rest::Nothing {
+            break raced;
+        }
+        if rest == Rest::Search || raced == controller::Ending::Deadline {
+            wanted.top = 0;
+        }
+        let left = night.left().unwrap_or_default();
+        println!("the confirmation left {}: the search goes on", timing::seconds(left));
+    };
+    if let Some(race) = confirmed {
+        race.score(night).await?;
+    }
+    Ok(ending)
 }
 
 /// Prints how it stands, and writes the best config so far.
@@ -261,6 +341,13 @@ pub fn duration(text: &str) -> Result<Duration> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err(wrong()),
     }
+}
+
+/// A time of day on the clock that nobody sets.
+fn instant_of(stop: &ZonedDateTime, now: &ZonedDateTime) -> Result<Instant> {
+    let left = Duration::try_from(stop.duration_since(now)).unwrap_or(Duration::ZERO);
+    let stop = Instant::now().checked_add(left);
+    stop.ok_or_else(|| advise("the deadline is too far away to count the seconds until it", "name an earlier one"))
 }
 
 /// When to stop, if the command line says so.

@@ -70,6 +70,7 @@ pub(crate) async fn apply(
         | Event::Imported { .. }
         | Event::Fenced { .. }
         | Event::Ordered { .. }
+        | Event::Planned { .. }
         | Event::Closed { .. } => Ok(()),
         Event::Annotated { trial, change, .. } => tables.annotate(*trial, change).await,
         Event::Started { trial, params, why } => {
@@ -131,7 +132,7 @@ impl<'a> Leaving<'a> {
     }
 
     fn failed(cause: FailureCause, message: &'a str) -> Self {
-        let to = if cause == FailureCause::Lost { TrialState::Lost } else { TrialState::Failed };
+        let to = if cause.is_no_fault_of_the_trial() { TrialState::Lost } else { TrialState::Failed };
         Self { cause: Some(cause), message: Some(message), ..Self::to(to) }
     }
 }
@@ -334,7 +335,7 @@ mod tests {
                 4..=6 => reported(number, step, value),
                 7 => reported(number, step, f64::NAN),
                 8 => Event::Paused { trial, attempt, reason: PauseReason::Rung },
-                9 => Event::Requeued { trial, attempt, message },
+                9 => Event::Requeued { trial, attempt, cause: None, message },
                 10 => completed(number, value),
                 11 => pruned(number),
                 12 => annotated(number, Annotation::Note(message)),
@@ -409,7 +410,8 @@ mod tests {
         assert_eq!((row.state, row.attempt, row.pause), (TrialState::Running, 2, None));
         let row = at(110, reported(0, 2, 0.4)).await;
         assert_eq!((row.best_value, row.best_step, row.last_value, row.steps), (Some(0.5), Some(1), Some(0.4), 2));
-        let row = at(120, Event::Requeued { trial, attempt: Attempt(2), message: "gone".to_owned() }).await;
+        let row =
+            at(120, Event::Requeued { trial, attempt: Attempt(2), cause: None, message: "gone".to_owned() }).await;
         assert_eq!((row.state, row.active_ms, row.message.as_deref()), (TrialState::Waiting, 40_000, Some("gone")));
         let row = at(130, pruned(0)).await;
         assert_eq!((row.state, row.value, row.finished_at_ms), (TrialState::Pruned, Some(0.4), Some(130_000)));

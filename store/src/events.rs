@@ -101,6 +101,7 @@ impl Store {
 
     /// Logs all of the events as of a time in milliseconds since 1970, for a history that is told afterwards.
     pub async fn append_all_at(&self, study: StudyId, at_ms: i64, events: &[Event]) -> Result<Seq, AppendError> {
+        self.check_file().await?;
         // Immediate: a second process waits for the lock here and not in the middle.
         let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
         let terms = derive::Terms::of(&mut transaction, study).await?.ok_or(AppendError::NoSuchStudy)?;
@@ -190,7 +191,7 @@ mod tests {
             reported(0, 1, 0.1 + 0.2),
             reported(0, 2, f64::NAN),
             completed(0, 1.0 / 3.0),
-            Event::Closed { reason: "done".to_owned() },
+            Event::Closed { reason: "done".to_owned(), needs_help: false },
         ];
         fixture.tell(&events).await;
         let reopened = Store::open_read_only(fixture.dir.path().join("studies.db")).await.unwrap();

@@ -1,6 +1,8 @@
 //! Opening the file: one connection that writes, a few that only read.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -19,6 +21,15 @@ const NOT_A_DATABASE: &str = "26";
 pub struct Store {
     pub(crate) reader: SqlitePool,
     writer: Option<SqlitePool>,
+    file: Arc<OpenFile>,
+}
+
+/// Which file is open, whatever its name means by now.
+#[derive(Debug)]
+struct OpenFile {
+    path: PathBuf,
+    /// Device and number of the file's node; `None` where that could not be found out.
+    node: Option<(u64, u64)>,
 }
 
 impl Store {
@@ -34,7 +45,7 @@ impl Store {
         migrate(&writer, path).await?;
         let reader = pool(4).connect_with(options(path).read_only(true)).await;
         let reader = reader.map_err(|error| OpenError::of(error, path))?;
-        Ok(Self { reader, writer: Some(writer) })
+        Ok(Self { reader, writer: Some(writer), file: Arc::new(OpenFile::at(path)) })
     }
 
     /// Opens a file that exists, to look at it while another process may write to it.
@@ -46,7 +57,7 @@ impl Store {
         let reader = pool(4).connect_with(options(path).read_only(true)).await;
         let reader = reader.map_err(|error| OpenError::of(error, path))?;
         check_version(&reader, path).await?;
-        Ok(Self { reader, writer: None })
+        Ok(Self { reader, writer: None, file: Arc::new(OpenFile::at(path)) })
     }
 
     /// Whether nothing can be written through it.
@@ -62,9 +73,38 @@ impl Store {
         }
     }
 
+    /// Whether what is written still gets to the file of that name: SQLite goes on writing to one that was removed, and all of
+    /// it is gone with the process. A removed file is put back as a copy, and nothing more is written.
+    pub(crate) async fn check_file(&self) -> Result<(), WriteError> {
+        let OpenFile { path, node } = &*self.file;
+        let now = node_of(path);
+        if node.is_none() || now == *node {
+            return Ok(());
+        }
+        let path = path.clone();
+        if now.is_some() {
+            return Err(WriteError::Replaced { path });
+        }
+        let copied = sqlx::query("VACUUM INTO ?").bind(path.to_string_lossy()).execute(self.writer()?).await;
+        match copied {
+            Ok(_) => Err(WriteError::Removed { path }),
+            Err(source) => Err(WriteError::Gone { path, source }),
+        }
+    }
+
     pub(crate) fn writer(&self) -> Result<&SqlitePool, WriteError> {
         self.writer.as_ref().ok_or(WriteError::ReadOnly)
     }
+}
+
+impl OpenFile {
+    fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), node: node_of(path) }
+    }
+}
+
+fn node_of(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|about| (about.dev(), about.ino()))
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -205,6 +245,26 @@ pub enum WriteError {
     /// The store was opened to look at it.
     #[error("the store is open for reading only")]
     ReadOnly,
+    /// The file was removed under way; a copy of all that it held has its place.
+    #[error("the store `{}` was removed while it was in use; all that it held was written to its place again", path.display())]
+    Removed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was removed under way, and could not be put back.
+    #[error("the store `{}` was removed while it was in use, and could not be written again", path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+    /// Another file has taken its place.
+    #[error("the store `{}` was replaced by another file while it was in use", path.display())]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
     /// SQLite did not take it.
     #[error("could not write to the store")]
     Database(#[from] sqlx::Error),
@@ -238,6 +298,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = Store::open(dir.path().join("none/studies.db")).await.unwrap_err();
         assert!(matches!(error, OpenError::Unwritable { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_removed_under_way_is_put_back_whole() {
+        use crate::testing::{Fixture, reported, started};
+        let fixture = Fixture::new(nightsweep_search::Direction::Minimize).await;
+        fixture.tell(&[started(0, serde_json::json!({})), reported(0, 1, 0.5)]).await;
+        let path = fixture.dir.path().join("studies.db");
+        for suffix in ["", "-wal", "-shm"] {
+            std::fs::remove_file(fixture.dir.path().join(format!("studies.db{suffix}"))).unwrap();
+        }
+        let error = fixture.store.append(fixture.study.id, &reported(0, 2, 0.4)).await.unwrap_err();
+        assert!(error.to_string().contains("was removed while it was in use; all that it held"), "{error}");
+        let again = Store::open(&path).await.unwrap();
+        let study = again.study_named("night").await.unwrap().unwrap();
+        assert_eq!(again.events(study.id, crate::Seq::START).await.unwrap().len(), 2);
+        // The old one writes nothing into the new file.
+        let error = fixture.store.append(fixture.study.id, &reported(0, 2, 0.4)).await.unwrap_err();
+        assert!(error.to_string().contains("was replaced by another file"), "{error}");
+        again.append(study.id, &reported(0, 2, 0.4)).await.unwrap();
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! A study at a glance.
 
-use nightsweep_search::{Event, TrialState};
+use nightsweep_search::{Event, Outlook, TrialState};
 use serde::Serialize;
 use sqlx::Row;
 
@@ -73,6 +73,8 @@ pub enum Controller {
     Closed {
         /// Why it ended.
         reason: String,
+        /// Whether it cannot go on before a person has mended something.
+        needs_help: bool,
         /// Milliseconds since 1970.
         at_ms: i64,
     },
@@ -131,6 +133,18 @@ impl Store {
         })
     }
 
+    /// What the controller last expected of its time, and when, in milliseconds since 1970.
+    pub async fn outlook(&self, study: StudyId) -> Result<Option<(i64, Outlook)>, QueryError> {
+        let row =
+            sqlx::query("SELECT at, body FROM events WHERE study = ? AND kind = 'planned' ORDER BY seq DESC LIMIT 1");
+        let Some(row) = row.bind(study.0).fetch_optional(&self.reader).await? else { return Ok(None) };
+        let at_ms = row.try_get("at")?;
+        Ok(match from_json(row.try_get("body")?)? {
+            Event::Planned { outlook } => Some((at_ms, outlook)),
+            _ => None,
+        })
+    }
+
     async fn controller(&self, study: StudyId) -> Result<Controller, QueryError> {
         let row = sqlx::query(
             "SELECT at, body FROM events WHERE study = ? AND kind IN ('opened', 'closed') ORDER BY seq DESC LIMIT 1",
@@ -139,7 +153,7 @@ impl Store {
         let at_ms = row.try_get("at")?;
         Ok(match from_json(row.try_get("body")?)? {
             Event::Opened { pid, host, .. } => Controller::Open { pid, host, since_ms: at_ms },
-            Event::Closed { reason } => Controller::Closed { reason, at_ms },
+            Event::Closed { reason, needs_help } => Controller::Closed { reason, needs_help, at_ms },
             _ => Controller::None,
         })
     }

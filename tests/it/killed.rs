@@ -70,30 +70,30 @@ fn check(victim: Victim) {
         assert_eq!(after[..during.len()], during, "{victim:?} {moment}: what was logged is gone");
         if !was_running || matches!(victim, Victim::Worker) {
             // The run came to its end: the next moment strikes a new study.
-            finish(&place, &expected, victim);
+            finish(&place, &expected, &format!("{victim:?}"));
             place = Workplace::new(STUDY);
         }
     }
-    finish(&place, &expected, victim);
+    finish(&place, &expected, &format!("{victim:?}"));
     assert!(strikes_on_work.get() > 0, "no moment struck a run that was at work");
 }
 
 /// The next run goes on to the end, and every value is the one of a study that nobody disturbed.
-fn finish(place: &Workplace, expected: &crate::workplace::Curves, victim: Victim) {
+pub fn finish(place: &Workplace, expected: &crate::workplace::Curves, victim: &str) {
     place.succeed(&["run", "study.toml", "--no-web", "--devices", "cpu:1,cpu:1"]);
     place.assert_nothing_runs();
     let found = curves(&place.log());
     let common = found.iter().filter(|(key, _)| expected.contains_key(*key));
     let mut compared = 0;
     for (key, value) in common {
-        assert_eq!(Some(value), expected.get(key), "{victim:?}: trial and epoch {key:?}");
+        assert_eq!(Some(value), expected.get(key), "{victim}: trial and epoch {key:?}");
         compared += 1;
     }
-    assert!(compared >= 6, "{victim:?}: only {compared} values could be compared");
+    assert!(compared >= 6, "{victim}: only {compared} values could be compared");
     for trial in place.trials() {
         let steps: Vec<u64> =
             found.keys().filter(|(number, _)| *number == trial.number).map(|(_, step)| *step).collect();
-        assert_eq!(steps, (1..=trial.steps).collect::<Vec<_>>(), "{victim:?}: trial {}", trial.number);
+        assert_eq!(steps, (1..=trial.steps).collect::<Vec<_>>(), "{victim}: trial {}", trial.number);
     }
     place.succeed(&["replay"]);
 }

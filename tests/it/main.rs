@@ -2,6 +2,7 @@
 
 mod commands;
 mod confirmed;
+mod faults;
 mod killed;
 mod knowledge;
 mod mistakes;

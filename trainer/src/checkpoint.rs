@@ -185,9 +185,9 @@ pub struct CheckpointFolder {
 }
 
 impl SaveError {
-    /// Whether there was no room for it: a matter of the disk and not of the trial.
-    pub fn is_disk_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    /// Whether it is a matter of the disk and not of the trial: no room, or no leave to write.
+    pub fn is_of_the_disk(&self) -> bool {
+        is_of_the_disk(&self.source)
     }
 }
 
@@ -266,13 +266,46 @@ impl CheckpointFolder {
 
     /// The newest checkpoint that is whole; `None` if the trial never wrote one.
     pub fn load(&self) -> Result<Option<Checkpoint>, LoadError> {
+        self.load_noting(&mut |_| {})
+    }
+
+    /// As [`Self::load`], but tells of a damaged one that was passed over.
+    pub fn load_noting(&self, note: &mut dyn FnMut(&LoadError)) -> Result<Option<Checkpoint>, LoadError> {
         match read(&self.last()) {
             Ok(Some(checkpoint)) => Ok(Some(checkpoint)),
             Ok(None) => read(&self.previous()),
             // Only if the one before is whole is the damage no loss.
-            Err(damage) => read(&self.previous()).ok().flatten().map(Some).ok_or(damage),
+            Err(damage) => match read(&self.previous()) {
+                Ok(Some(checkpoint)) => {
+                    note(&damage);
+                    Ok(Some(checkpoint))
+                }
+                _ => Err(damage),
+            },
         }
     }
+
+    /// Puts damaged checkpoints aside, for whoever wants to know what happened to them.
+    pub fn put_aside(&self) -> io::Result<()> {
+        for path in [self.last(), self.previous()] {
+            match fs::rename(&path, path.with_extension("damaged")) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error of the system says that the disk is full or does not let us write.
+pub fn is_of_the_disk(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
+    )
 }
 
 /// A second name for a file, or a copy where the file system has no such names.

@@ -14,7 +14,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crate::augment::Augmenter;
 use crate::average::Average;
 use crate::batches::{Batch, EpochShape, Scaling, training_batches};
-use crate::checkpoint::{self, Checkpoint, CheckpointFolder, Place};
+use crate::checkpoint::{self, Checkpoint, CheckpointFolder, LoadError, Place};
 use crate::data::{Dataset, Images};
 use crate::loss::{Loss, Targets};
 use crate::memory;
@@ -179,6 +179,21 @@ pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> 
     Ok(Outcome::Completed { value, epoch })
 }
 
+/// The last checkpoint that is whole. If none is, training starts over: the same seeds give the same epochs again.
+fn load(folder: &CheckpointFolder, observer: &mut dyn Observer) -> Result<Option<Checkpoint>, FitError> {
+    let mut passed_over = |damage: &LoadError| observer.notes(&format!("{damage}; the one before it is taken"));
+    match folder.load_noting(&mut passed_over) {
+        Err(damage @ LoadError::Damaged { .. }) => {
+            observer.notes(&format!("{damage}, as is the one before it, if any; training starts over"));
+            match folder.put_aside() {
+                Ok(()) => Ok(None),
+                Err(source) => Err(LoadError::Read { path: folder.last(), source }.into()),
+            }
+        }
+        loaded => Ok(loaded?),
+    }
+}
+
 /// Whether there is a recipe to train with, and something to learn from.
 fn check(job: &Job) -> Result<(), FitError> {
     job.recipe.check()?;
@@ -234,16 +249,21 @@ struct Training<'a> {
 impl<'a> Training<'a> {
     fn start_or_resume(job: &'a Job<'a>, observer: &mut dyn Observer) -> Result<Self, FitError> {
         let images = [&job.data.train, &job.data.validation].map(|images| job.recipe.preprocess.apply(images));
-        let checkpoint = job.checkpoints.as_ref().map(CheckpointFolder::load).transpose()?.flatten();
+        let checkpoint = match &job.checkpoints {
+            Some(folder) => load(folder, observer)?,
+            None => None,
+        };
         let epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.place.epoch);
         let mut training = Self::begin(job, job.recipe.at(epoch)?, images);
         training.take_pretrained(observer)?;
         let (Some(folder), Some(mut checkpoint)) = (&job.checkpoints, checkpoint) else { return Ok(training) };
         let Place { recipe, epoch, step, .. } = &checkpoint.place;
         let begun = epoch + u64::from(*step > 0);
+        // How much of a batch goes through at once may have changed since.
+        let recipe = Recipe { micro_batch: job.recipe.micro_batch, ..recipe.clone() };
         let same = [
             // A fork's checkpoint is its parent's, with which it has the beginning in common.
-            ("recipe", recipe == job.recipe || recipe.agrees_until(job.recipe, begun)),
+            ("recipe", recipe == *job.recipe || recipe.agrees_until(job.recipe, begun)),
             ("seed", checkpoint.place.seed == training.place.seed),
             ("data set", checkpoint.place.data == training.place.data),
             ("file of pre-trained weights", checkpoint.place.pretrained == training.place.pretrained),

@@ -23,7 +23,7 @@ pub mod seed;
 mod test_time;
 pub mod weights;
 
-pub use checkpoint::{Checkpoint, CheckpointFolder};
+pub use checkpoint::{Checkpoint, CheckpointFolder, is_of_the_disk};
 pub use device::DeviceName;
 pub use fit::{EvaluationFile, FitError, Job, Next, Observer, Outcome, RangeTest, fit, lr_find};
 pub use metric::{Evaluation, Metric};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::CheckpointFolder;
 use crate::data::{Dataset, Images};
@@ -21,12 +22,16 @@ const STEPS: usize = 3;
 const VALIDATION: usize = 256;
 
 /// What a training needs.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// Time of one epoch on all the data, with its validation and its checkpoint.
     pub epoch: Duration,
+    /// Of that, time of the validation and the checkpoint.
+    pub validation: Duration,
     /// Bytes that the process took at its peak, where the system says.
     pub peak_memory: Option<u64>,
+    /// Bytes that it took on a GPU.
+    pub device_memory: Option<u64>,
     /// Bytes of a trial's checkpoints on disk.
     pub checkpoint: u64,
 }
@@ -63,10 +68,13 @@ pub fn probe(
     let rest = (second_end.duration_since(*first_end).as_secs_f64() - training).max(0.0);
     let steps = |images: usize| (images / recipe.batch_size).max(1) as f64;
     let validations = data.validation.len() as f64 / short.validation.len() as f64;
-    let epoch = training * steps(data.train.len()) / steps(short.train.len()) + rest * validations;
+    let validation = rest * validations;
+    let epoch = training * steps(data.train.len()) / steps(short.train.len()) + validation;
     Ok(Some(Probe {
         epoch: Duration::from_secs_f64(epoch),
+        validation: Duration::from_secs_f64(validation),
         peak_memory: figure("peak_memory_bytes").map(|bytes| bytes as u64),
+        device_memory: figure("device_memory_bytes").map(|bytes| bytes as u64),
         checkpoint,
     }))
 }

@@ -7,10 +7,12 @@
 
 mod book;
 mod hear;
+mod remedy;
 mod seat;
 mod session;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -26,9 +28,14 @@ use tracing::{info, warn};
 use self::book::Book;
 use self::seat::{Job, Life, Seat, Why};
 pub use self::session::{Control, Ending, Options, RunError, Session, Summary, Work, trial_folder};
+use self::time::Schedule;
 use crate::executor::{Executor, WorkerId};
+use crate::pace::Family;
+use crate::packing::Packing;
 use crate::protocol::{Assignment, ToWorker};
 use crate::room::Room;
+use crate::slots::Slot;
+use crate::time_plan::TimePlan;
 use crate::worker::chain;
 
 /// How long a killed worker may take to be gone before its slot is given up.
@@ -43,8 +50,9 @@ pub async fn run<E: Executor>(
     control: &mut mpsc::UnboundedReceiver<Control>,
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<Summary, RunError> {
-    let Session { study, store, id, work, slots, options } = session;
+    let Session { study, store, id, work, slots, options, time } = session;
     let now = executor.now();
+    let packing = packing_of(&slots, time.as_deref());
     let seats = slots.into_iter().map(|slot| Seat::new(slot, now)).collect();
     let book = Book::default();
     let room = Room::new(work.checkpoints.clone(), options.disk, options.keep_best, study);
@@ -55,6 +63,9 @@ pub async fn run<E: Executor>(
         id,
         work,
         options,
+        time,
+        packing,
+        schedule: Schedule::default(),
         executor,
         on_event,
         seats,
@@ -77,6 +88,9 @@ struct Controller<'a, E> {
     id: StudyId,
     work: &'a Work,
     options: Options,
+    time: Option<&'a mut TimePlan>,
+    packing: Packing,
+    schedule: Schedule,
     executor: &'a mut E,
     on_event: &'a mut (dyn FnMut(&Event) + Send),
     seats: Vec<Seat>,
@@ -101,12 +115,15 @@ enum Word {
     Ask,
     Wait,
     Done,
+    /// What it suggested gets nowhere in the time that is left.
+    Late,
 }
 
 struct Requeue {
     from: Instant,
     trial: TrialNumber,
     attempt: Attempt,
+    cause: FailureCause,
     message: String,
 }
 
@@ -135,7 +152,7 @@ impl<E: Executor> Controller<'_, E> {
                     }
                     match news {
                         Some(news) => self.hear(news).await?,
-                        None => self.end_silence(),
+                        None => self.end_silence().await?,
                     }
                 }
             }
@@ -169,10 +186,14 @@ impl<E: Executor> Controller<'_, E> {
                     let message = "its controller went away too often".to_owned();
                     Event::Failed { trial, attempt, cause: FailureCause::Lost, message }
                 }
-                Verdict::Continue => Event::Requeued { trial, attempt, message: "its controller went away".to_owned() },
+                Verdict::Continue => {
+                    let message = "its controller went away".to_owned();
+                    Event::Requeued { trial, attempt, cause: None, message }
+                }
             };
             self.log(event).await?;
         }
+        self.plan_time().await?;
         if self.study.ask() == Suggestion::Done {
             self.phase = Phase::Asking { word: Word::Done };
         }
@@ -182,7 +203,7 @@ impl<E: Executor> Controller<'_, E> {
     /// Does what is due.
     async fn keep_time(&mut self) -> Result<(), RunError> {
         let now = self.executor.now();
-        if self.options.deadline.is_some_and(|deadline| now >= deadline) {
+        if self.schedule.finish.is_some_and(|finish| now >= finish) {
             self.end(Ending::Deadline).await?;
         }
         if let Phase::Ending { until, .. } = self.phase
@@ -195,17 +216,19 @@ impl<E: Executor> Controller<'_, E> {
             }
         }
         while let Some(due) = self.requeues.iter().position(|requeue| now >= requeue.from) {
-            let Requeue { trial, attempt, message, .. } = self.requeues.remove(due);
-            self.log(Event::Requeued { trial, attempt, message }).await?;
+            let Requeue { trial, attempt, cause, message, .. } = self.requeues.remove(due);
+            self.log(Event::Requeued { trial, attempt, cause: Some(cause), message }).await?;
         }
         for place in 0..self.seats.len() {
             match &self.seats[place].life {
-                Life::Absent { from } if now >= *from && self.wants_workers() => self.launch(place).await?,
+                Life::Absent { from } if now >= *from && self.wants_worker(place) => self.launch(place).await?,
+                // A share of a GPU that is given back.
+                Life::Idle { .. } if !self.packing.is_open(&self.seats[place].slot) => self.kill(place, Why::Closing),
                 Life::Busy { job, .. } if self.options.trial_limit.is_some_and(|limit| now >= job.begin + limit) => {
                     self.kill(place, Why::TimedOut);
                 }
                 Life::Dying { until, .. } if now >= *until => {
-                    self.gone(place, "the worker does not die", false).await?;
+                    self.gone(place, "the worker does not die", FailureCause::Crashed).await?;
                     self.seats[place].life = Life::Retired;
                     self.give_up_without_workers("the worker does not die").await?;
                 }
@@ -216,15 +239,20 @@ impl<E: Executor> Controller<'_, E> {
     }
 
     /// Kills workers that have said nothing for too long. Only asked when nothing is left to be heard.
-    fn end_silence(&mut self) {
+    async fn end_silence(&mut self) -> Result<(), RunError> {
         let now = self.executor.now();
         for place in 0..self.seats.len() {
             let seat = &self.seats[place];
             if now >= seat.heard + self.options.silence && !matches!(seat.life, Life::Dying { .. }) {
                 let silence = self.options.silence.as_secs_f64();
-                self.kill(place, Why::Faulty(format!("the worker said nothing for {silence} s")));
+                let stands = seat.worker().map(|worker| self.executor.examine(worker)).unwrap_or_default();
+                for line in stands {
+                    self.note(place, Level::Warn, &line).await?;
+                }
+                self.kill(place, Why::Hung(format!("the worker said nothing for {silence} s")));
             }
         }
+        Ok(())
     }
 
     /// Gives each idle worker what the search suggests.
@@ -234,7 +262,18 @@ impl<E: Executor> Controller<'_, E> {
             if !matches!(self.phase, Phase::Asking { word: Word::Ask }) || self.study.is_held() {
                 return Ok(());
             }
-            match self.study.ask() {
+            if !self.packing.is_open(&self.seats[place].slot) {
+                continue;
+            }
+            let suggestion = self.study.ask();
+            if !self.has_room_for(place, &suggestion) {
+                continue;
+            }
+            let Some(suggestion) = self.timely(suggestion).await? else {
+                self.phase = Phase::Asking { word: Word::Late };
+                return Ok(());
+            };
+            match suggestion {
                 Suggestion::Start { trial, params, why } => {
                     self.log(Event::Started { trial, params, why }).await?;
                     self.assign(place, worker, trial, Attempt::FIRST).await?;
@@ -270,7 +309,7 @@ impl<E: Executor> Controller<'_, E> {
             self.inherit(parent, trial);
         }
         let (recipe, seed) = match self.work.resolve(self.study, trial) {
-            Ok(resolved) => resolved,
+            Ok((recipe, seed)) => (remedy::halved(recipe, self.book.halvings(trial)), seed),
             Err(error) => {
                 let message = chain(&error);
                 return self.fail(Event::Failed { trial, attempt, cause: FailureCause::Invalid, message }).await;
@@ -295,7 +334,10 @@ impl<E: Executor> Controller<'_, E> {
             checkpoints: self.work.checkpoints_of(trial),
             reported,
         };
-        let job = Job { trial, attempt, begin: self.executor.now(), is_settled: false, lines: 0 };
+        let begin = self.executor.now();
+        let family = Family::of(&assignment.recipe);
+        let job = Job { trial, attempt, begin, since: begin, has_reported: false, family, is_settled: false, lines: 0 };
+        self.packing.began(&self.seats[place].slot, &job.family, begin);
         self.seats[place].life = Life::Busy { worker, job };
         info!(%trial, %attempt, "trial {trial} goes to {device}");
         self.executor.send(worker, &ToWorker::Assign(Box::new(assignment)));
@@ -365,7 +407,7 @@ impl<E: Executor> Controller<'_, E> {
                 }
             }
             Order::Hold => self.interrupt(|_| true),
-            Order::Resume { .. } | Order::Retry { .. } | Order::Enqueue { .. } => {}
+            Order::Resume { .. } | Order::Finish { .. } | Order::Retry { .. } | Order::Enqueue { .. } => {}
             Order::Release | Order::Extend { .. } => {}
         }
         Ok(())
@@ -387,6 +429,7 @@ impl<E: Executor> Controller<'_, E> {
         Some(match self.study.trial(trial)?.wish? {
             Wish::Stop => Event::Pruned { trial, attempt },
             Wish::Pause => Event::Paused { trial, attempt, reason: PauseReason::Asked },
+            Wish::Finish => return None,
         })
     }
 
@@ -396,10 +439,17 @@ impl<E: Executor> Controller<'_, E> {
             return Ok(());
         }
         info!("{ending}: running trials write their checkpoints");
-        self.phase = Phase::Ending { ending, until: self.executor.now() + self.options.grace };
+        let now = self.executor.now();
+        let patience = now + self.options.grace;
+        // The deadline itself is kept, whoever takes long to let go.
+        let until = match self.options.deadline.filter(|_| self.time.is_some()) {
+            Some(deadline) => patience.min(deadline.max(now)),
+            None => patience,
+        };
+        self.phase = Phase::Ending { ending, until };
         self.interrupt(|_| true);
-        for Requeue { trial, attempt, message, .. } in std::mem::take(&mut self.requeues) {
-            self.log(Event::Requeued { trial, attempt, message }).await?;
+        for Requeue { trial, attempt, cause, message, .. } in std::mem::take(&mut self.requeues) {
+            self.log(Event::Requeued { trial, attempt, cause: Some(cause), message }).await?;
         }
         Ok(())
     }
@@ -414,11 +464,13 @@ impl<E: Executor> Controller<'_, E> {
             Phase::Asking { word: Word::Ask } => None,
             Phase::Asking { word: Word::Wait } => Some(Ending::Stuck),
             Phase::Asking { word: Word::Done } => Some(Ending::Done),
+            Phase::Asking { word: Word::Late } => Some(Ending::Deadline),
         }
     }
 
     async fn close(&mut self, ending: Ending) -> Result<Summary, RunError> {
-        self.log(Event::Closed { reason: ending.to_string() }).await?;
+        let needs_help = ending.needs_help();
+        self.log(Event::Closed { reason: ending.to_string(), needs_help }).await?;
         let mut states = BTreeMap::new();
         for trial in self.study.trials() {
             *states.entry(state_name(trial.state)).or_default() += 1;
@@ -431,7 +483,7 @@ impl<E: Executor> Controller<'_, E> {
         let seats = self.seats.iter().flat_map(|seat| {
             let silence = seat.heard + self.options.silence;
             match &seat.life {
-                Life::Absent { from } => [self.wants_workers().then_some(*from), None],
+                Life::Absent { from } => [self.wants_worker_in(seat).then_some(*from), None],
                 Life::Starting { .. } | Life::Idle { .. } => [Some(silence), None],
                 Life::Busy { job, .. } => [Some(silence), self.options.trial_limit.map(|limit| job.begin + limit)],
                 Life::Dying { until, .. } => [Some(*until), None],
@@ -439,7 +491,7 @@ impl<E: Executor> Controller<'_, E> {
             }
         });
         let end = match &self.phase {
-            Phase::Asking { .. } => self.options.deadline,
+            Phase::Asking { .. } => self.schedule.finish,
             Phase::Ending { until, .. } => Some(*until).filter(|until| *until > self.executor.now()),
         };
         let requeues = self.requeues.iter().map(|requeue| requeue.from);
@@ -539,9 +591,43 @@ impl<E: Executor> Controller<'_, E> {
     }
 
     /// Whether an absent worker is to be replaced.
-    fn wants_workers(&self) -> bool {
-        matches!(self.phase, Phase::Asking { word: Word::Ask | Word::Wait })
+    fn wants_worker(&self, place: usize) -> bool {
+        self.wants_worker_in(&self.seats[place])
     }
+
+    fn wants_worker_in(&self, seat: &Seat) -> bool {
+        matches!(self.phase, Phase::Asking { word: Word::Ask | Word::Wait }) && self.packing.is_open(&seat.slot)
+    }
+
+    /// Whether what is suggested fits into the GPU of that place beside those that train there.
+    fn has_room_for(&self, place: usize, suggestion: &Suggestion) -> bool {
+        let slot = &self.seats[place].slot;
+        let params = match suggestion {
+            _ if slot.share.is_none() => return true,
+            Suggestion::Start { params, .. } | Suggestion::Fork { params, .. } => params,
+            Suggestion::Resume { trial } => match self.study.trial(*trial) {
+                Some(known) => &known.params,
+                None => return true,
+            },
+            Suggestion::Wait | Suggestion::Done => return true,
+        };
+        // What is no recipe fails when it is assigned.
+        self.work.recipe_of(params).map_or(true, |recipe| self.packing.fits(slot, &Family::of(&recipe)))
+    }
+
+    /// Slots that are used now.
+    fn open_slots(&self) -> usize {
+        self.seats.iter().filter(|seat| self.packing.is_open(&seat.slot)).count()
+    }
+}
+
+/// What is known of sharing GPUs before the first trial.
+fn packing_of(slots: &[Slot], time: Option<&TimePlan>) -> Packing {
+    let mut packing = Packing::new(slots);
+    for (family, epoch, peak) in time.into_iter().flat_map(|time| time.pace.families()) {
+        packing.learn_probe(family, Some(epoch), peak);
+    }
+    packing
 }
 
 fn state_name(state: TrialState) -> &'static str {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use nightsweep_search::TrialNumber;
+use nightsweep_search::{FailureCause, TrialNumber};
 use nightsweep_trainer::CheckpointFolder;
 
 use crate::controller::trial_folder;
@@ -40,8 +40,8 @@ pub enum News {
         worker: WorkerId,
         /// Exit status or signal, for people: "exited with status 1".
         message: String,
-        /// Whether the kernel killed it because the memory was full.
-        is_out_of_memory: bool,
+        /// What kind of end it was, if nobody here asked for it.
+        cause: FailureCause,
     },
 }
 
@@ -75,6 +75,12 @@ pub trait Executor: Send {
         let folder = |trial| CheckpointFolder::new(trial_folder(study, trial));
         folder(fork).inherit(&folder(parent))
     }
+
+    /// Where the threads of a worker stand, for people who want to know why it is silent; empty where nobody can tell.
+    fn examine(&self, worker: WorkerId) -> Vec<String>;
+
+    /// Bytes of memory that a worker has now, where the system says.
+    fn memory_of(&self, worker: WorkerId) -> Option<u64>;
 
     /// Ends a worker at once; that it is gone is told as news.
     fn kill(&mut self, worker: WorkerId);

@@ -8,17 +8,23 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nightsweep_search::FailureCause;
 use nightsweep_trainer::DeviceName;
+use rustix::process::{Pid, setpriority_process};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::{timeout, timeout_at};
+use tracing::warn;
 
 use crate::executor::{Executor, LaunchError, News, WorkerId};
 use crate::protocol::{self, MAX_LINE_BYTES, ToWorker};
 use crate::slots::Slot;
 
+/// Threads of a silent worker that are looked at.
+const MAX_THREADS: usize = 32;
 /// How long a worker may take from closing its output to its end, and its output from its end to being read.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -32,6 +38,7 @@ pub struct Local {
 }
 
 struct Handle {
+    pid: Option<u32>,
     lines: UnboundedSender<String>,
     /// Dropping it kills the worker.
     _life: oneshot::Sender<()>,
@@ -40,9 +47,7 @@ struct Handle {
 impl Local {
     /// Workers of this very binary, even if its file was replaced or removed since it was started.
     pub fn new() -> Self {
-        let itself = PathBuf::from("/proc/self/exe");
-        let program = if itself.exists() { itself } else { std::env::current_exe().unwrap_or(itself) };
-        Self::with_program(program, ["worker".into()])
+        Self::with_program(own_program(), ["worker".into()])
     }
 
     /// Workers of another program, which is given `--device` and the device's name after these arguments.
@@ -55,11 +60,9 @@ impl Local {
     fn command(&self, device: DeviceName) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg("--device").arg(device.to_string());
-        if let DeviceName::Cpu { threads } = device
-            && threads > 0
-        {
-            command.env("RAYON_NUM_THREADS", threads.to_string());
-        }
+        set_threads(&mut command, device);
+        // As NVML counts them.
+        command.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // Ctrl-C in the terminal is for the controller, which asks its workers to write their checkpoints.
         command.process_group(0);
@@ -89,9 +92,11 @@ impl Executor for Local {
     fn launch(&mut self, worker: WorkerId, slot: &Slot) -> Result<(), LaunchError> {
         let failed = |source| LaunchError { device: slot.device.to_string(), source };
         let child = self.command(slot.device).spawn().map_err(failed)?;
+        let pid = child.id();
+        make_room_for_others(pid, slot);
         let (lines, inbox) = mpsc::unbounded_channel();
         let (life, death) = oneshot::channel();
-        self.workers.insert(worker, Handle { lines, _life: life });
+        self.workers.insert(worker, Handle { pid, lines, _life: life });
         tokio::spawn(attend(worker, child, inbox, death, self.sender.clone()));
         Ok(())
     }
@@ -103,8 +108,52 @@ impl Executor for Local {
         }
     }
 
+    fn examine(&self, worker: WorkerId) -> Vec<String> {
+        self.workers.get(&worker).and_then(|handle| handle.pid).map(threads_of).unwrap_or_default()
+    }
+
+    fn memory_of(&self, worker: WorkerId) -> Option<u64> {
+        let pid = self.workers.get(&worker)?.pid?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+    }
+
     fn kill(&mut self, worker: WorkerId) {
         self.workers.remove(&worker);
+    }
+}
+
+/// This very binary, even if its file was replaced or removed since it was started.
+pub(crate) fn own_program() -> PathBuf {
+    let itself = PathBuf::from("/proc/self/exe");
+    if itself.exists() { itself } else { std::env::current_exe().unwrap_or(itself) }
+}
+
+/// Lets libraries of the program use no more threads than the device has.
+pub(crate) fn set_threads(command: &mut Command, device: DeviceName) {
+    if let DeviceName::Cpu { threads } = device
+        && threads > 0
+    {
+        command.env("RAYON_NUM_THREADS", threads.to_string());
+    }
+}
+
+/// Gives way to other processes as the slot says. What is not allowed is not done: the worker trains all the same.
+fn make_room_for_others(pid: Option<u32>, slot: &Slot) {
+    let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) else { return };
+    // Threads that it starts later have both from their parent.
+    if slot.nice > 0
+        && let Err(error) = setpriority_process(Some(pid), i32::from(slot.nice))
+    {
+        warn!("a worker is not nice: {error}");
+    }
+    if !slot.cores.is_empty() {
+        let mut cores = CpuSet::new();
+        slot.cores.iter().filter(|core| **core < CpuSet::MAX_CPU).for_each(|core| cores.set(*core));
+        if let Err(error) = sched_setaffinity(Some(pid), &cores) {
+            warn!("a worker does not stay on its cores: {error}");
+        }
     }
 }
 
@@ -144,10 +193,14 @@ async fn attend(
         Ok(status) => describe(*status),
         Err(error) => error.to_string(),
     };
-    let by_signal_9 = status.is_ok_and(|status| status.signal() == Some(9));
-    let is_out_of_memory = by_signal_9 && !was_killed && kernel_kills() > kills_before;
+    let cause = match status.ok().and_then(|status| status.signal()) {
+        Some(9) if !was_killed && kernel_kills() > kills_before => FailureCause::HostOutOfMemory,
+        // As batch systems and machines that shut down do.
+        Some(15) if !was_killed => FailureCause::Preempted,
+        _ => FailureCause::Crashed,
+    };
     // No receiver means that nobody wants to know any more.
-    let _ = news.send(News::Gone { worker, message, is_out_of_memory });
+    let _ = news.send(News::Gone { worker, message, cause });
 }
 
 async fn write(mut stdin: ChildStdin, mut inbox: UnboundedReceiver<String>) {
@@ -181,6 +234,24 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
+/// Each thread with its state, the call of the kernel that it is in, and, for root, its stack there.
+fn threads_of(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let describe = |folder: PathBuf| {
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default().trim().to_owned();
+        let status = read("status");
+        let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("?").trim().to_owned();
+        let frames: Vec<String> = read("stack").lines().map(|line| line.trim().to_owned()).collect();
+        let place = if frames.is_empty() { read("wchan") } else { frames.join(" < ") };
+        let call = read("syscall");
+        let call = call.split(' ').next().unwrap_or("?");
+        format!("thread {}: {state}, in system call {call}, at {place}", read("comm"))
+    };
+    let mut folders: Vec<PathBuf> = tasks.map(|task| task.path()).collect();
+    folders.sort();
+    folders.into_iter().take(MAX_THREADS).map(describe).collect()
+}
+
 /// How often the kernel has killed a process of this machine for want of memory.
 fn kernel_kills() -> u64 {
     let vmstat = fs::read_to_string("/proc/vmstat").unwrap_or_default();
@@ -195,7 +266,7 @@ mod tests {
 
     fn shell(script: &str) -> Local {
         let mut local = Local::with_program("/bin/sh", ["-c".into(), script.into()]);
-        local.launch(WORKER, &Slot { index: 0, device: DeviceName::Cpu { threads: 3 } }).unwrap();
+        local.launch(WORKER, &Slot::new(0, DeviceName::Cpu { threads: 3 })).unwrap();
         local
     }
 
@@ -208,7 +279,7 @@ mod tests {
     }
 
     fn gone(message: &str) -> News {
-        News::Gone { worker: WORKER, message: message.to_owned(), is_out_of_memory: false }
+        News::Gone { worker: WORKER, message: message.to_owned(), cause: FailureCause::Crashed }
     }
 
     #[tokio::test]
@@ -240,6 +311,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_asks_a_worker_to_end_is_told_from_a_crash() {
+        let mut local = shell("kill -15 $$");
+        let preempted = FailureCause::Preempted;
+        assert_eq!(
+            next(&mut local).await,
+            News::Gone { worker: WORKER, message: "died of signal 15".to_owned(), cause: preempted }
+        );
+        let mut local = shell("kill -11 $$");
+        assert_eq!(next(&mut local).await, gone("died of signal 11"));
+    }
+
+    #[tokio::test]
+    async fn a_worker_is_nice_and_stays_on_its_cores() {
+        let core = rustix::thread::sched_getcpu();
+        let script = "read line; nice; grep Cpus_allowed_list /proc/self/status";
+        let mut local = Local::with_program("/bin/sh", ["-c".into(), script.into()]);
+        let slot = Slot { cores: vec![core], nice: 7, ..Slot::new(0, DeviceName::Cpu { threads: 1 }) };
+        local.launch(WORKER, &slot).unwrap();
+        local.send(WORKER, &ToWorker::Interrupt);
+        assert_eq!(next(&mut local).await, line("7"));
+        assert_eq!(next(&mut local).await, line(&format!("Cpus_allowed_list:\t{core}")));
+    }
+
+    #[tokio::test]
+    async fn a_silent_worker_is_looked_at() {
+        let mut local = shell("echo ready; exec sleep 1000");
+        assert_eq!(next(&mut local).await, line("ready"));
+        let threads = local.examine(WORKER);
+        assert_eq!(threads.len(), 1, "{threads:?}");
+        assert!(threads[0].starts_with("thread s") && threads[0].contains(", in system call "), "{threads:?}");
+        assert!(local.memory_of(WORKER).is_some_and(|bytes| bytes > 100_000));
+        assert!(local.examine(WorkerId(9)).is_empty() && local.memory_of(WorkerId(9)).is_none());
+    }
+
+    #[tokio::test]
     async fn a_worker_that_closes_its_output_is_replaced() {
         let mut local = shell("exec >&-; exec sleep 1000");
         assert_eq!(next(&mut local).await, gone("was killed (signal 9)"));
@@ -255,7 +361,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_is_not_there_is_an_error() {
         let mut local = Local::with_program("/no/such/program", []);
-        let error = local.launch(WORKER, &Slot { index: 0, device: DeviceName::Cuda { index: 1 } }).unwrap_err();
+        let error = local.launch(WORKER, &Slot::new(0, DeviceName::Cuda { index: 1 })).unwrap_err();
         assert_eq!(error.to_string(), "could not start a worker on cuda:1");
     }
 }

@@ -29,6 +29,9 @@ pub struct Plan {
     /// Longest that a trial may train without a break; one that takes longer has failed.
     #[serde(default)]
     pub trial_limit_seconds: Option<u64>,
+    /// A worker that says nothing for so long is taken for hung; a default if it is left out.
+    #[serde(default)]
+    pub silence_seconds: Option<u64>,
     /// Bytes that checkpoints may take; without it, as much as the disk has.
     #[serde(default)]
     pub disk: Option<u64>,
@@ -38,6 +41,9 @@ pub struct Plan {
     pub folder: PathBuf,
     /// What does not vary.
     pub recipe: Recipe,
+    /// Whether the study file leaves `recipe.epochs` open, so that a night of known length decides.
+    #[serde(default)]
+    pub epochs_are_open: bool,
     /// What varies.
     pub space: SearchSpace,
     /// Parameters of it that a range test gives their range.
@@ -97,6 +103,18 @@ impl Plan {
             constraints: self.knowledge.constraints.clone(),
             terminate: self.knowledge.terminate,
         }
+    }
+
+    /// Trains so many epochs, if the study file leaves them open and they fit the rest of the recipe.
+    pub fn set_open_epochs(&mut self, epochs: u64) {
+        let recipe = Recipe { epochs, ..self.recipe.clone() };
+        if self.epochs_are_open && recipe.check().is_ok() && self.pruner_fits(epochs) {
+            self.recipe = recipe;
+        }
+    }
+
+    fn pruner_fits(&self, epochs: u64) -> bool {
+        StudyConfig { max_step: Some(epochs), ..self.study_config() }.validate().is_ok()
     }
 
     /// What may not change between two runs of one study, by name of the table, where `later` differs.

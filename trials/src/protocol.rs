@@ -139,7 +139,8 @@ pub enum Outcome {
     Stopped,
     /// A checkpoint has the place.
     Interrupted,
-    /// No checkpoint could be written, because the disk is full: the trial stands where its last one is.
+    /// No checkpoint could be written, because the disk is full or does not let us write: the trial stands where its
+    /// last one is.
     DiskFull {
         /// What the system says, for people.
         message: String,

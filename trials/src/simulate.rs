@@ -1,13 +1,14 @@
 //! A machine that is not there: workers that train in no time on a virtual clock, and die when they are told to. The
 //! same seed of faults gives the same night.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nightsweep_search::{FailureCause, TrialNumber, Verdict};
+use nightsweep_search::{Attempt, FailureCause, TrialNumber, Verdict};
+use nightsweep_trainer::DeviceName;
 
 use crate::executor::{Executor, LaunchError, News, WorkerId};
 use crate::protocol::{self, Assignment, FromWorker, Outcome, ToWorker};
@@ -23,6 +24,21 @@ pub trait World: Send {
 
     /// How long an epoch takes.
     fn epoch_time(&self, assignment: &Assignment) -> Duration;
+
+    /// How long an epoch takes beside so many others on the same device.
+    fn epoch_time_beside(&self, assignment: &Assignment, _others: usize) -> Duration {
+        self.epoch_time(assignment)
+    }
+
+    /// Bytes of its GPU that the trial has, if it is on one.
+    fn gpu_memory(&self, _assignment: &Assignment) -> Option<u64> {
+        None
+    }
+
+    /// Bytes that a worker has after so many trials.
+    fn memory_of(&self, _worker: WorkerId, _trials: u32) -> u64 {
+        0
+    }
 
     /// What goes wrong at the end of an epoch.
     fn fault(&mut self, assignment: &Assignment, epoch: u64) -> Option<Fault>;
@@ -57,11 +73,19 @@ pub enum Fault {
     Panics,
     /// The checkpoint does not fit on the disk.
     DiskFull,
+    /// The data cannot be read.
+    LosesData,
+    /// The GPU falls off the bus.
+    LosesDevice,
+    /// Somebody else asks the worker to end.
+    Preempted,
+    /// The GPU's memory is full, unless half the batch or less goes through it at once.
+    DeviceOutOfMemory,
 }
 
 impl Fault {
     /// All that a night survives without a person.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::DiesBeforeCheckpoint,
         Self::DiesBeforeReport,
         Self::DiesAfterReport,
@@ -74,7 +98,12 @@ impl Fault {
         Self::LosesCheckpoints,
         Self::Diverges,
         Self::Panics,
+        Self::Preempted,
+        Self::DeviceOutOfMemory,
     ];
+
+    /// What pauses a study until a person has mended something.
+    pub const PAUSING: [Self; 3] = [Self::DiskFull, Self::LosesData, Self::LosesDevice];
 }
 
 /// Checkpoints on a virtual disk, which outlives the machine's controller.
@@ -102,6 +131,13 @@ pub struct Simulated<W> {
     happenings: u64,
     trained: Duration,
     double_assignments: u32,
+    /// Attempts that were handed out.
+    assigned: BTreeSet<(TrialNumber, Attempt)>,
+    repeated_attempts: u32,
+    /// Where each worker computes.
+    devices: BTreeMap<WorkerId, DeviceName>,
+    /// Trials that each worker was given, the dead ones too.
+    had: BTreeMap<WorkerId, u32>,
 }
 
 #[derive(Debug)]
@@ -142,6 +178,10 @@ impl<W: World> Simulated<W> {
             happenings: 0,
             trained: Duration::ZERO,
             double_assignments: 0,
+            assigned: BTreeSet::new(),
+            repeated_attempts: 0,
+            devices: BTreeMap::new(),
+            had: BTreeMap::new(),
         }
     }
 
@@ -155,6 +195,26 @@ impl<W: World> Simulated<W> {
         self.double_assignments
     }
 
+    /// How often an attempt of a trial was handed out again.
+    pub fn repeated_attempts(&self) -> u32 {
+        self.repeated_attempts
+    }
+
+    /// Workers that were started.
+    pub fn launched(&self) -> usize {
+        self.had.len()
+    }
+
+    /// Workers that have not ended.
+    pub fn alive(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// What its world has come to.
+    pub fn world(&self) -> &W {
+        &self.world
+    }
+
     fn plan(&mut self, after: Duration, happening: Happening) {
         self.happenings += 1;
         self.agenda.insert((self.clock + after, self.happenings), happening);
@@ -165,10 +225,10 @@ impl<W: World> Simulated<W> {
         self.plan(Duration::ZERO, Happening::Tell(News::Line { worker, line }));
     }
 
-    fn die(&mut self, worker: WorkerId, message: &str, is_out_of_memory: bool) {
+    fn die(&mut self, worker: WorkerId, message: &str, cause: FailureCause) {
         if self.workers.remove(&worker).is_some() {
             let message = message.to_owned();
-            self.plan(Duration::ZERO, Happening::Tell(News::Gone { worker, message, is_out_of_memory }));
+            self.plan(Duration::ZERO, Happening::Tell(News::Gone { worker, message, cause }));
         }
     }
 
@@ -183,7 +243,16 @@ impl<W: World> Simulated<W> {
         let Some(Worker::Training(training)) = self.workers.get(&worker) else { return };
         let Training { assignment, epoch, reported, is_interrupted } = &**training;
         let is_done = *reported == *epoch && *epoch >= assignment.recipe.epochs;
-        let wait = if reported < epoch { Duration::ZERO } else { self.world.epoch_time(assignment) };
+        let device = self.devices.get(&worker);
+        let is_beside = |(other, state): &(&WorkerId, &Worker)| {
+            **other != worker && matches!(state, Worker::Training(_)) && self.devices.get(other) == device
+        };
+        let is_gpu = matches!(device, Some(DeviceName::Cuda { .. }));
+        let others = if is_gpu { self.workers.iter().filter(is_beside).count() } else { 0 };
+        let wait = match reported < epoch {
+            true => Duration::ZERO,
+            false => self.world.epoch_time_beside(assignment, others),
+        };
         if is_done {
             let (value, epoch) = (self.world.value(assignment, *epoch), *epoch);
             self.end(worker, Outcome::Completed { value, epoch });
@@ -209,36 +278,50 @@ impl<W: World> Simulated<W> {
         }
         let step = training.epoch + 1;
         let fault = self.world.fault(assignment, step);
-        if !matches!(fault, Some(Fault::DiesBeforeCheckpoint | Fault::OutOfMemory)) {
+        let is_before_checkpoint = matches!(
+            fault,
+            Some(
+                Fault::DiesBeforeCheckpoint
+                    | Fault::OutOfMemory
+                    | Fault::DeviceOutOfMemory
+                    | Fault::LosesData
+                    | Fault::LosesDevice
+                    | Fault::Preempted
+                    | Fault::DiskFull
+            )
+        );
+        if !is_before_checkpoint {
             training.epoch = step;
             self.disk.epochs().insert(trial, step);
         }
         let attempt = assignment.attempt;
         match fault {
             None => self.report(worker, step),
-            Some(Fault::DiesBeforeCheckpoint | Fault::DiesBeforeReport) => self.die(worker, "was killed", false),
+            Some(Fault::DiesBeforeCheckpoint | Fault::DiesBeforeReport) => {
+                self.die(worker, "was killed", FailureCause::Crashed)
+            }
             Some(Fault::DiesAfterReport) => {
                 self.report(worker, step);
-                self.die(worker, "was killed", false);
+                self.die(worker, "was killed", FailureCause::Crashed);
             }
-            Some(Fault::OutOfMemory) => self.die(worker, "was killed", true),
+            Some(Fault::OutOfMemory) => self.die(worker, "was killed", FailureCause::HostOutOfMemory),
             Some(Fault::HalfALine) => {
                 self.garble(worker, r#"{"message":"report","trial":"#);
-                self.die(worker, "was killed", false);
+                self.die(worker, "was killed", FailureCause::Crashed);
             }
             Some(Fault::Garbage) => self.garble(worker, "\u{fffd}\u{0} Segmentation fault"),
             Some(Fault::Hangs) => {
                 self.workers.insert(worker, Worker::Hung);
             }
             Some(Fault::SpeaksAsOlder) => {
-                let older = nightsweep_search::Attempt(attempt.0.saturating_sub(1));
+                let older = Attempt(attempt.0.saturating_sub(1));
                 self.say(worker, &FromWorker::Report { trial, attempt: older, step, metrics: BTreeMap::new() });
                 self.report(worker, step);
             }
             Some(Fault::SkipsAnEpoch) => self.report(worker, step + 1),
             Some(Fault::LosesCheckpoints) => {
                 self.disk.epochs().remove(&trial);
-                self.die(worker, "was killed", false);
+                self.die(worker, "was killed", FailureCause::Crashed);
             }
             Some(Fault::Diverges) => {
                 let message = "the loss was NaN".to_owned();
@@ -247,7 +330,21 @@ impl<W: World> Simulated<W> {
             Some(Fault::Panics) => {
                 let message = format!("index {} out of bounds", trial);
                 self.end(worker, Outcome::Failed { cause: FailureCause::Crashed, message });
-                self.die(worker, "exited with status 1", false);
+                self.die(worker, "exited with status 1", FailureCause::Crashed);
+            }
+            Some(Fault::LosesData) => {
+                let message = "could not read `images/7.png`: no such file".to_owned();
+                self.end(worker, Outcome::Failed { cause: FailureCause::BadData, message });
+            }
+            Some(Fault::LosesDevice) => {
+                let message = "GPU has fallen off the bus".to_owned();
+                self.end(worker, Outcome::Failed { cause: FailureCause::DeviceLost, message });
+            }
+            Some(Fault::Preempted) => self.die(worker, "died of signal 15", FailureCause::Preempted),
+            Some(Fault::DeviceOutOfMemory) => {
+                let message = "CUDA_ERROR_OUT_OF_MEMORY".to_owned();
+                self.end(worker, Outcome::Failed { cause: FailureCause::OutOfMemory, message });
+                self.die(worker, "exited with status 1", FailureCause::Crashed);
             }
             Some(Fault::DiskFull) => {
                 let message = "could not write a checkpoint: no space left on device".to_owned();
@@ -260,7 +357,10 @@ impl<W: World> Simulated<W> {
         let Some(Worker::Training(training)) = self.workers.get(&worker) else { return };
         let assignment = &training.assignment;
         let Assignment { trial, attempt, metric, .. } = *assignment;
-        let metrics = BTreeMap::from([(metric.name().to_owned(), self.world.value(assignment, step))]);
+        let mut metrics = BTreeMap::from([(metric.name().to_owned(), self.world.value(assignment, step))]);
+        if let Some(bytes) = self.world.gpu_memory(assignment) {
+            metrics.insert("device_memory_bytes".to_owned(), bytes as f64);
+        }
         self.say(worker, &FromWorker::Report { trial, attempt, step, metrics });
     }
 
@@ -306,8 +406,10 @@ impl<W: World> Executor for Simulated<W> {
         None
     }
 
-    fn launch(&mut self, worker: WorkerId, _slot: &Slot) -> Result<(), LaunchError> {
+    fn launch(&mut self, worker: WorkerId, slot: &Slot) -> Result<(), LaunchError> {
         self.workers.insert(worker, Worker::Idle);
+        self.had.insert(worker, 0);
+        self.devices.insert(worker, slot.device);
         self.plan(START_UP, Happening::Ready(worker));
         Ok(())
     }
@@ -316,11 +418,13 @@ impl<W: World> Executor for Simulated<W> {
         match message {
             ToWorker::Assign(assignment) => {
                 let trial = assignment.trial;
+                self.repeated_attempts += u32::from(!self.assigned.insert((trial, assignment.attempt)));
                 let is_held = |worker: &Worker| match worker {
                     Worker::Training(training) => training.assignment.trial == trial,
                     Worker::Idle | Worker::Hung => false,
                 };
                 self.double_assignments += u32::from(self.workers.values().any(is_held));
+                *self.had.entry(worker).or_default() += 1;
                 let Some(state) = self.workers.get_mut(&worker) else { return };
                 let epoch = self.disk.epochs().get(&trial).copied().unwrap_or(0);
                 let (assignment, reported) = (Assignment::clone(assignment), assignment.reported.min(epoch));
@@ -347,7 +451,7 @@ impl<W: World> Executor for Simulated<W> {
                     self.end(worker, Outcome::Interrupted);
                 }
             }
-            ToWorker::Quit => self.die(worker, "exited with status 0", false),
+            ToWorker::Quit => self.die(worker, "exited with status 0", FailureCause::Crashed),
         }
     }
 
@@ -358,7 +462,19 @@ impl<W: World> Executor for Simulated<W> {
         Ok(())
     }
 
+    fn examine(&self, worker: WorkerId) -> Vec<String> {
+        match self.workers.get(&worker) {
+            Some(Worker::Hung) => vec!["thread simulated: hung".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn memory_of(&self, worker: WorkerId) -> Option<u64> {
+        let trials = self.had.get(&worker).copied()?;
+        self.workers.contains_key(&worker).then(|| self.world.memory_of(worker, trials))
+    }
+
     fn kill(&mut self, worker: WorkerId) {
-        self.die(worker, "was killed (signal 9)", false);
+        self.die(worker, "was killed (signal 9)", FailureCause::Crashed);
     }
 }

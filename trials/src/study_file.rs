@@ -22,6 +22,9 @@ use crate::plan::{Knowledge, Plan};
 use crate::rates;
 use crate::space_table::{self, SpaceTable};
 
+/// Heartbeats of a busy machine may be late.
+const SHORTEST_SILENCE: u64 = 15;
+
 /// The tables of a study file as serde reads them; `[recipe]` and `[space]` are read by their own rules too.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +62,8 @@ struct StudyTable {
     trials: Option<u64>,
     /// Longest that a trial may train without a break.
     trial_limit_seconds: Option<u64>,
+    /// A worker that says nothing for so long is taken for hung; half an hour if it is left out.
+    silence_seconds: Option<u64>,
     /// What checkpoints may take together, as "20 GB".
     disk: Option<ByteSize>,
 }
@@ -126,6 +131,11 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         let key = span_of(table("study"), "trial_limit_seconds");
         return Err(Mistake::new(key, "`trial_limit_seconds` must be at least 1, but is 0".to_owned()));
     }
+    if file.study.silence_seconds.is_some_and(|seconds| seconds < SHORTEST_SILENCE) {
+        let key = span_of(table("study"), "silence_seconds");
+        let rule = format!("`silence_seconds` must be at least {SHORTEST_SILENCE}: workers speak every five seconds");
+        return Err(Mistake::new(key, rule));
+    }
     file.recipe.check().map_err(|error| Mistake::new(span_of(table("recipe"), error.field()), error.to_string()))?;
     let recipe = serde_json::to_value(&file.recipe).expect("a recipe is JSON");
     let table_of_space =
@@ -182,10 +192,12 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         seed: file.study.seed,
         trials: file.study.trials,
         trial_limit_seconds: file.study.trial_limit_seconds,
+        silence_seconds: file.study.silence_seconds,
         disk: file.study.disk.map(|disk| disk.as_u64()),
         data: file.data,
         folder,
         recipe: file.recipe,
+        epochs_are_open: table("recipe").is_none_or(|recipe| !recipe.contains_key("epochs")),
         space,
         finds,
         sampler: file.search.sampler,

@@ -7,7 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -15,10 +15,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nightsweep_search::{FailureCause, Verdict};
+use nightsweep_search::{Attempt, FailureCause, Verdict};
 use nightsweep_store::Level;
 use nightsweep_trainer::data::{self, Dataset};
-use nightsweep_trainer::{CheckpointFolder, DeviceName, EpochReport, FitError, Job, Next, Observer, fit};
+use nightsweep_trainer::{
+    CheckpointFolder, DeviceName, EpochReport, FitError, Job, Next, Observer, fit, is_of_the_disk,
+};
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::protocol::{self, Assignment, DataSource, FromWorker, MAX_LINE_BYTES, Outcome, ToWorker};
@@ -61,7 +63,16 @@ fn work(name: DeviceName) -> Result<(), Box<dyn Error>> {
             // Of a trial that has ended in the meantime.
             ToWorker::Verdict { .. } | ToWorker::Interrupt => continue,
         };
-        let folder_lock = lock(&assignment.checkpoints)?;
+        let Assignment { trial, attempt, .. } = *assignment;
+        let folder_lock = match lock(&assignment.checkpoints) {
+            Ok(lock) => lock,
+            Err(error) if is_of_the_disk(&error.source) => {
+                let outcome = Outcome::DiskFull { message: chain(&error) };
+                line.say(&FromWorker::Ended { trial, attempt, outcome });
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut observer =
             Reporter { line: &line, inbox: &inbox, interrupted: &interrupted, pulse: &pulse, assignment: &assignment };
         let trained = catch_unwind(AssertUnwindSafe(|| {
@@ -77,16 +88,27 @@ fn work(name: DeviceName) -> Result<(), Box<dyn Error>> {
                 reported: assignment.reported,
             };
             pulse.train();
-            fit(&job, &mut observer).map(outcome_of).map_err(|error| outcome_of_error(&error))
+            let trained = match fit(&job, &mut observer) {
+                Err(FitError::Foreign { path, what }) if assignment.attempt == Attempt::FIRST => {
+                    // Left by a trial of that number whose beginning its study has lost.
+                    let text = format!("the checkpoint `{}` is of another {what} and was put aside", path.display());
+                    observer.log(Level::Warn, text);
+                    CheckpointFolder::new(&assignment.checkpoints)
+                        .put_aside()
+                        .map_err(|error| failed(FailureCause::Crashed, &error))?;
+                    fit(&job, &mut observer)
+                }
+                trained => trained,
+            };
+            trained.map(outcome_of).map_err(|error| outcome_of_error(&error))
         }));
         pulse.rest();
         let (outcome, is_healthy) = match trained {
             Ok(outcome) => (outcome.unwrap_or_else(|failure| failure), true),
-            Err(panic) => (of_panic(panic.as_ref()), false),
+            Err(panic) => (of_panic(panic.as_ref(), matches!(name, DeviceName::Cuda { .. })), false),
         };
         // Before the controller hears of it and hands the trial to another worker.
         drop(folder_lock);
-        let Assignment { trial, attempt, .. } = *assignment;
         line.say(&FromWorker::Ended { trial, attempt, outcome });
         if !is_healthy {
             return Err("a trial panicked: a fresh worker is to take over".into());
@@ -119,7 +141,7 @@ fn failed(cause: FailureCause, error: &dyn Error) -> Outcome {
 
 fn outcome_of_error(error: &FitError) -> Outcome {
     match error {
-        FitError::Save(save) if save.is_disk_full() => Outcome::DiskFull { message: chain(error) },
+        FitError::Save(save) if save.is_of_the_disk() => Outcome::DiskFull { message: chain(error) },
         FitError::Recipe(_) | FitError::Empty { .. } | FitError::Weights(_) | FitError::Precision(_) => {
             failed(FailureCause::Invalid, error)
         }
@@ -128,19 +150,38 @@ fn outcome_of_error(error: &FitError) -> Outcome {
 }
 
 /// A panic of burn or CUDA is all that tells of a GPU whose memory is full.
-fn of_panic(panic: &(dyn Any + Send)) -> Outcome {
+fn of_panic(panic: &(dyn Any + Send), is_on_gpu: bool) -> Outcome {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text");
-    let cause = if speaks_of_memory(text) { FailureCause::OutOfMemory } else { FailureCause::Crashed };
+    let cause = cause_of_text(text, is_on_gpu);
     Outcome::Failed { cause, message: text.chars().take(2000).collect() }
 }
 
-/// Whether a text of CUDA, burn or the allocator says that memory ran out.
-pub(crate) fn speaks_of_memory(text: &str) -> bool {
+/// Signs of a failure in what CUDA, burn, the driver or an allocator says, in lower case. The driver's are those of its
+/// manual (XID errors) and of NVML's error texts; they could not be provoked here.
+const SIGNS: [(&str, FailureCause); 12] = [
+    ("memory allocation of", FailureCause::HostOutOfMemory),
+    ("cannot allocate memory", FailureCause::HostOutOfMemory),
+    ("out of memory", FailureCause::OutOfMemory),
+    ("out_of_memory", FailureCause::OutOfMemory),
+    ("outofmemory", FailureCause::OutOfMemory),
+    ("fallen off the bus", FailureCause::DeviceLost),
+    ("gpu is lost", FailureCause::DeviceLost),
+    ("driver/library version mismatch", FailureCause::DeviceLost),
+    ("cuda_error_system_driver_mismatch", FailureCause::DeviceLost),
+    ("cuda_error_no_device", FailureCause::DeviceLost),
+    ("cuda_error_device_unavailable", FailureCause::DeviceLost),
+    ("cuda_error_ecc_uncorrectable", FailureCause::DeviceLost),
+];
+
+/// The kind of failure that a text speaks of. Where there is no GPU, all memory is the host's.
+pub(crate) fn cause_of_text(text: &str, is_on_gpu: bool) -> FailureCause {
     let text = text.to_lowercase();
-    ["out of memory", "out_of_memory", "outofmemory", "memory allocation of", "cannot allocate memory"]
-        .iter()
-        .any(|sign| text.contains(sign))
+    let cause = SIGNS.iter().find(|(sign, _)| text.contains(sign)).map_or(FailureCause::Crashed, |(_, cause)| *cause);
+    match cause {
+        FailureCause::OutOfMemory if !is_on_gpu => FailureCause::HostOutOfMemory,
+        cause => cause,
+    }
 }
 
 /// An error with its causes on one line.
@@ -158,12 +199,20 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// A trial's folder could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("could not lock `{}`", path.display())]
+struct FolderError {
+    path: PathBuf,
+    source: io::Error,
+}
+
 /// Keeps everyone else from writing into a trial's folder until it is dropped.
-fn lock(folder: &Path) -> Result<File, Box<dyn Error>> {
-    fs::create_dir_all(folder).map_err(|error| format!("could not make the folder `{}`: {error}", folder.display()))?;
+fn lock(folder: &Path) -> Result<File, FolderError> {
     let path = folder.join("lock");
-    let file = File::options().create(true).append(true).open(&path);
-    let file = file.map_err(|error| format!("could not open `{}`: {error}", path.display()))?;
+    let fail = |source| FolderError { path: path.clone(), source };
+    fs::create_dir_all(folder).map_err(fail)?;
+    let file = File::options().create(true).append(true).open(&path).map_err(fail)?;
     let begin = Instant::now();
     loop {
         match file.try_lock() {
@@ -171,7 +220,7 @@ fn lock(folder: &Path) -> Result<File, Box<dyn Error>> {
             Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_PATIENCE => {
                 thread::sleep(Duration::from_millis(20))
             }
-            Err(error) => return Err(format!("could not lock `{}`: {error}", path.display()).into()),
+            Err(error) => return Err(fail(error.into())),
         }
     }
 }
@@ -187,7 +236,7 @@ impl Shelf {
         if self.last.as_ref().is_none_or(|(last, _)| last != source) {
             self.last = None;
             let loaded = data::load(&source.spec, &source.base, source.seed);
-            let data = loaded.map_err(|error| failed(FailureCause::Invalid, &error))?;
+            let data = loaded.map_err(|error| failed(FailureCause::BadData, &error))?;
             for notice in &data.notices {
                 observer.log(Level::Info, notice.to_string());
             }
@@ -356,11 +405,13 @@ mod tests {
     #[test]
     fn a_panic_about_memory_is_told_from_others() {
         let check = |text: &str, expected| {
-            let Outcome::Failed { cause, message } = of_panic(&text.to_owned()) else { panic!("not a failure") };
+            let Outcome::Failed { cause, message } = of_panic(&text.to_owned(), true) else { panic!("not a failure") };
             assert_eq!((cause, message.as_str()), (expected, text));
         };
         check("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")", FailureCause::OutOfMemory);
-        check("memory allocation of 123456789 bytes failed", FailureCause::OutOfMemory);
+        check("memory allocation of 123456789 bytes failed", FailureCause::HostOutOfMemory);
+        check("Unable to determine the device handle for GPU: GPU is lost.", FailureCause::DeviceLost);
+        assert_eq!(cause_of_text("out of memory", false), FailureCause::HostOutOfMemory);
         check("index out of bounds: the len is 3 but the index is 4", FailureCause::Crashed);
     }
 

@@ -205,7 +205,12 @@ async fn tell(store: &Store, study: StudyId, number: u64, began: i64) -> Result<
         }
         (_, 6) => {
             report(1, 4, 1).await?;
-            let requeued = Event::Requeued { trial, attempt, message: "the worker was killed".to_owned() };
+            let requeued = Event::Requeued {
+                trial,
+                attempt,
+                cause: Some(FailureCause::Crashed),
+                message: "the worker was killed".to_owned(),
+            };
             store.append_all_at(study, at(4), &[requeued, Event::Resumed { trial, attempt: Attempt(2) }]).await?;
             report(5, EPOCHS, 2).await?;
             complete(store, study, number, 2, at(EPOCHS)).await?;

@@ -83,10 +83,15 @@ pub(crate) fn now_ms() -> i64 {
 pub(crate) fn cause(cause: FailureCause) -> &'static str {
     match cause {
         FailureCause::OutOfMemory => "out of memory",
+        FailureCause::HostOutOfMemory => "out of the host's memory",
         FailureCause::Diverged => "diverged",
         FailureCause::Crashed => "crashed",
+        FailureCause::Hung => "hung",
+        FailureCause::Preempted => "preempted",
         FailureCause::Lost => "lost",
         FailureCause::TimedOut => "timed out",
+        FailureCause::BadData => "bad data",
+        FailureCause::DeviceLost => "device lost",
         FailureCause::Invalid => "invalid",
     }
 }

@@ -319,9 +319,35 @@ async fn a_stream_tells_when_something_happened() {
     let mut stream = response.into_body().into_data_stream();
     let mut next = async || String::from_utf8(stream.next().await.unwrap().unwrap().to_vec()).unwrap();
     assert!(next().await.contains("data: 8"));
-    let closed = Event::Closed { reason: "done".to_owned() };
+    let closed = Event::Closed { reason: "done".to_owned(), needs_help: false };
     fixture.store.append(fixture.study, &closed).await.unwrap();
     assert!(next().await.contains("data: 9"));
+}
+
+#[tokio::test]
+async fn the_plan_of_the_night_is_shown_while_somebody_leads_the_study() {
+    let fixture = Fixture::new().await;
+    let outlook = nightsweep_search::Outlook {
+        left_seconds: 7200.0,
+        reserved_seconds: 1200.0,
+        workers: 2,
+        max_epochs: 9,
+        brackets: vec![vec![1, 3]],
+        trials: 123,
+        ..Default::default()
+    };
+    let opened = Event::Opened { pid: 7, host: "night".to_owned(), version: "0".to_owned() };
+    let old = Event::Planned { outlook: nightsweep_search::Outlook { trials: 7777, ..outlook.clone() } };
+    let events = [opened, old, Event::Planned { outlook }];
+    fixture.store.append_all(fixture.study, &events).await.unwrap();
+    let page = fixture.get(ADDRESS).await.1;
+    for expected in ["Plan of the night", "123 trials", "judged after 1, 3", "are confirmed"] {
+        assert!(page.contains(expected), "`{expected}` is not in {page}");
+    }
+    assert!(!page.contains("7777"));
+    let closed = Event::Closed { reason: "the search is done".to_owned(), needs_help: false };
+    fixture.store.append(fixture.study, &closed).await.unwrap();
+    assert!(!fixture.get(ADDRESS).await.1.contains("Plan of the night"));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod board;
 mod compare;
 mod figures;
 mod lineage;
+mod outlook;
 mod studies;
 mod trial;
 

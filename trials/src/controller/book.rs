@@ -9,6 +9,8 @@ use nightsweep_search::{Event, FailureCause, TrialNumber};
 pub(super) struct Book {
     /// How often a trial lost its worker since it last got anywhere.
     deaths: BTreeMap<TrialNumber, u32>,
+    /// How often a trial ran out of memory, ever.
+    halvings: BTreeMap<TrialNumber, u32>,
     /// Trials whose last word is a report, so that its verdict may not have been acted on.
     undecided: BTreeSet<TrialNumber>,
     last_failure: Option<(FailureCause, String)>,
@@ -28,6 +30,11 @@ impl Book {
                 self.undecided.insert(*trial);
                 self.deaths.remove(trial);
             }
+            Event::Requeued {
+                trial, cause: Some(FailureCause::OutOfMemory | FailureCause::HostOutOfMemory), ..
+            } => {
+                *self.halvings.entry(*trial).or_default() += 1;
+            }
             Event::Requeued { trial, .. } => *self.deaths.entry(*trial).or_default() += 1,
             Event::Failed { trial, cause, message, .. } => {
                 self.deaths.remove(trial);
@@ -46,6 +53,11 @@ impl Book {
     /// How often the trial lost its worker since it last reported.
     pub fn deaths(&self, trial: TrialNumber) -> u32 {
         self.deaths.get(&trial).copied().unwrap_or(0)
+    }
+
+    /// How often the trial ran out of memory: so often is what goes through its network at once halved.
+    pub fn halvings(&self, trial: TrialNumber) -> u32 {
+        self.halvings.get(&trial).copied().unwrap_or(0)
     }
 
     /// Whether the trial's last event is a report.
@@ -103,7 +115,7 @@ mod tests {
     #[test]
     fn a_report_makes_up_for_the_deaths_before_it() {
         let (trial, attempt) = (TrialNumber(0), Attempt::FIRST);
-        let requeued = Event::Requeued { trial, attempt, message: String::new() };
+        let requeued = Event::Requeued { trial, attempt, cause: None, message: String::new() };
         let reported = Event::Reported { trial, attempt, step: 1, value: None, metrics: BTreeMap::new() };
         let mut book = Book::default();
         book.hear(&requeued);

@@ -1,20 +1,24 @@
 //! What the controller makes of the news of its workers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use nightsweep_search::{Attempt, Event, FailureCause, PauseReason, TrialNumber, Verdict};
 use nightsweep_store::Level;
 use tracing::{info, warn};
 
+use super::remedy::{self, HALVINGS, Remedy};
 use super::seat::{Job, Life, Why, back_off};
 use super::session::{Ending, RunError};
 use super::{Controller, Phase, Requeue};
 use crate::executor::{Executor, News, WorkerId};
 use crate::protocol::{self, FromWorker, Outcome, ToWorker};
-use crate::worker::speaks_of_memory;
+use crate::worker::cause_of_text;
 
 /// Lines of standard error of one attempt that go into the trial's log.
 const MAX_LINES: u32 = 1000;
+/// Bytes that a worker may keep beyond what it did at first: allocators keep what they may need again.
+const BLOAT: u64 = 1 << 30;
 
 impl<E: Executor> Controller<'_, E> {
     pub(super) async fn hear(&mut self, news: News) -> Result<(), RunError> {
@@ -37,7 +41,7 @@ impl<E: Executor> Controller<'_, E> {
                 self.seats[place].overhear(line.clone());
                 self.note_aside(place, &line).await
             }
-            News::Gone { message, is_out_of_memory, .. } => self.gone(place, &message, is_out_of_memory).await,
+            News::Gone { message, cause, .. } => self.gone(place, &message, cause).await,
         }
     }
 
@@ -108,8 +112,12 @@ impl<E: Executor> Controller<'_, E> {
             return Ok(());
         }
         let value = metrics.get(self.work.metric.name()).copied();
+        let figure = |name: &str| metrics.get(name).copied();
+        let (train_seconds, gpu_bytes) = (figure("train_seconds"), figure("device_memory_bytes"));
         self.log(Event::Reported { trial, attempt, step, value, metrics }).await?;
         self.seats[place].was_of_use();
+        self.learn_pace(place, train_seconds, gpu_bytes);
+        self.plan_time().await?;
         let verdict = self.study.verdict(trial);
         let end = match verdict {
             _ if self.study.trial(trial).is_some_and(|trial| trial.wish.is_some()) => self.wished(trial, attempt),
@@ -127,47 +135,95 @@ impl<E: Executor> Controller<'_, E> {
 
     async fn ended(&mut self, place: usize, worker: WorkerId, outcome: Outcome) -> Result<(), RunError> {
         let Job { trial, attempt, is_settled, .. } = self.seats[place].job().expect("the caller looked").clone();
-        let breaks_worker =
-            matches!(outcome, Outcome::Failed { cause: FailureCause::Crashed | FailureCause::OutOfMemory, .. });
+        let breaks_worker = matches!(
+            outcome,
+            Outcome::Failed {
+                cause: FailureCause::Crashed
+                    | FailureCause::OutOfMemory
+                    | FailureCause::HostOutOfMemory
+                    | FailureCause::DeviceLost,
+                ..
+            }
+        );
         if !is_settled {
             let event = match outcome {
-                Outcome::Completed { value, .. } => Event::Completed { trial, attempt, value },
+                Outcome::Completed { value, .. } => Some(Event::Completed { trial, attempt, value }),
                 Outcome::Interrupted => {
                     let interrupted = Event::Paused { trial, attempt, reason: PauseReason::Interrupted };
-                    self.wished(trial, attempt).unwrap_or(interrupted)
+                    Some(self.wished(trial, attempt).unwrap_or(interrupted))
                 }
-                Outcome::Failed { cause, message } => Event::Failed { trial, attempt, cause, message },
+                Outcome::Failed { cause, message } if self.is_final(cause) => {
+                    Some(Event::Failed { trial, attempt, cause, message })
+                }
+                Outcome::Failed { cause: FailureCause::OutOfMemory, message } if self.was_crowded(place) => {
+                    // Its neighbours had the memory: there will be fewer of them, and it stays as it is.
+                    Some(Event::Requeued { trial, attempt, cause: None, message })
+                }
+                Outcome::Failed { cause, message } => {
+                    self.close_job(place);
+                    self.lost(trial, attempt, message, cause).await?;
+                    None
+                }
                 Outcome::DiskFull { message } => {
                     // Room for this trial's checkpoint and those of its neighbours.
                     if !self.make_room(u64::MAX).await? {
                         self.end(Ending::DiskFull { message: message.clone() }).await?;
                     }
-                    Event::Requeued { trial, attempt, message }
+                    Some(Event::Requeued { trial, attempt, cause: None, message })
                 }
                 Outcome::Paused | Outcome::Stopped => {
                     self.kill(place, Why::Faulty("the worker ended it unasked".to_owned()));
                     return Ok(());
                 }
             };
-            self.settle(place, event).await?;
+            if let Some(event) = event {
+                self.settle(place, event).await?;
+            }
         }
         if matches!(self.seats[place].life, Life::Busy { .. }) {
             self.seats[place].last_words.clear();
             self.seats[place].life = Life::Idle { worker };
+            self.packing.ended(&self.seats[place].slot, self.executor.now());
             if breaks_worker {
                 self.kill(place, Why::Faulty("a trial broke it".to_owned()));
             } else {
                 self.seats[place].was_of_use();
+                self.look_at_memory(place, worker);
             }
         }
         Ok(())
     }
 
-    /// Logs the end of the trial that the worker there has.
-    async fn settle(&mut self, place: usize, event: Event) -> Result<(), RunError> {
+    /// Replaces a worker that keeps much more memory between trials than it did after its first one.
+    fn look_at_memory(&mut self, place: usize, worker: WorkerId) {
+        let Some(bytes) = self.executor.memory_of(worker) else { return };
+        let baseline = *self.seats[place].baseline.get_or_insert(bytes);
+        if bytes > (2 * baseline).max(baseline + BLOAT) {
+            let (now, then) = (bytes >> 20, baseline >> 20);
+            self.kill(place, Why::Bloated(format!("the worker keeps {now} MiB where it kept {then} MiB at first")));
+        }
+    }
+
+    fn was_crowded(&mut self, place: usize) -> bool {
+        let now = self.executor.now();
+        self.packing.out_of_memory(&self.seats[place].slot, now)
+    }
+
+    /// Whether a worker that is alive and says so has said the last word. A panic comes again with the same seed.
+    fn is_final(&self, cause: FailureCause) -> bool {
+        cause == FailureCause::Crashed || remedy::remedy(cause, self.options.max_deaths) == Remedy::Fail
+    }
+
+    /// The worker there has nothing more to say of its trial.
+    fn close_job(&mut self, place: usize) {
         if let Some(job) = self.seats[place].job_mut() {
             job.is_settled = true;
         }
+    }
+
+    /// Logs the end of the trial that the worker there has.
+    async fn settle(&mut self, place: usize, event: Event) -> Result<(), RunError> {
+        self.close_job(place);
         let trial = event.trial();
         self.fail(event).await?;
         match trial {
@@ -177,9 +233,10 @@ impl<E: Executor> Controller<'_, E> {
     }
 
     /// The worker there is gone.
-    pub(super) async fn gone(&mut self, place: usize, message: &str, is_out_of_memory: bool) -> Result<(), RunError> {
+    pub(super) async fn gone(&mut self, place: usize, message: &str, cause: FailureCause) -> Result<(), RunError> {
         let now = self.executor.now();
         let seat = &mut self.seats[place];
+        let is_on_gpu = seat.slot.is_gpu();
         let job = seat.open_job().cloned();
         let why = match &seat.life {
             Life::Dying { why, .. } => why.clone(),
@@ -187,8 +244,9 @@ impl<E: Executor> Controller<'_, E> {
         };
         let last_words: String = seat.last_words.iter().map(|line| format!("\n{line}")).collect();
         seat.vacate(now, self.options.max_deaths);
+        self.packing.ended(&self.seats[place].slot, now);
         let Some(Job { trial, attempt, .. }) = job else {
-            let Why::Faulty(what) = why else { return Ok(()) };
+            let (Why::Faulty(what) | Why::Hung(what) | Why::Bloated(what)) = why else { return Ok(()) };
             warn!("{what}{last_words}");
             return self.give_up_without_workers(&format!("{what}{last_words}")).await;
         };
@@ -199,33 +257,50 @@ impl<E: Executor> Controller<'_, E> {
                 let message = format!("it trained for longer than {limit} s");
                 self.fail(Event::Failed { trial, attempt, cause: FailureCause::TimedOut, message }).await
             }
-            Why::Faulty(what) => {
-                let is_out_of_memory = is_out_of_memory || speaks_of_memory(&last_words);
-                self.lost(trial, attempt, format!("{what}{last_words}"), is_out_of_memory).await
+            Why::Hung(what) => self.lost(trial, attempt, format!("{what}{last_words}"), FailureCause::Hung).await,
+            Why::Faulty(what) | Why::Bloated(what) => {
+                let cause = if cause == FailureCause::Crashed { cause_of_text(&last_words, is_on_gpu) } else { cause };
+                self.lost(trial, attempt, format!("{what}{last_words}"), cause).await
             }
         }
     }
 
-    /// A trial has no worker any more and is to go on, unless that happens all the time.
+    /// A trial came to nothing this time, and is to go on, unless that happens all the time.
     async fn lost(
         &mut self,
         trial: TrialNumber,
         attempt: Attempt,
         message: String,
-        is_out_of_memory: bool,
+        cause: FailureCause,
     ) -> Result<(), RunError> {
-        let deaths = self.book.deaths(trial) + 1;
+        let (deaths, halvings) = (self.book.deaths(trial) + 1, self.book.halvings(trial));
         warn!(%trial, "trial {trial}: {message}");
-        if deaths >= self.options.max_deaths {
-            let cause = if is_out_of_memory { FailureCause::OutOfMemory } else { FailureCause::Crashed };
+        let remedy = remedy::remedy(cause, self.options.max_deaths);
+        let is_enough = match remedy {
+            Remedy::Fail => true,
+            Remedy::Again { times } => deaths >= times,
+            Remedy::Smaller => halvings >= HALVINGS,
+            Remedy::PauseStudy { .. } => false,
+        };
+        if is_enough {
             return self.fail(Event::Failed { trial, attempt, cause, message }).await;
         }
-        let wait = back_off(deaths);
+        if let Remedy::PauseStudy { times } = remedy
+            && deaths >= times
+        {
+            let text = message.clone();
+            let ending = match cause {
+                FailureCause::BadData => Ending::BadData { message: text },
+                _ => Ending::DeviceLost { message: text },
+            };
+            self.end(ending).await?;
+        }
+        let wait = if remedy == Remedy::Smaller { Duration::ZERO } else { back_off(deaths) };
         if wait.is_zero() || matches!(self.phase, Phase::Ending { .. }) {
-            return self.log(Event::Requeued { trial, attempt, message }).await;
+            return self.log(Event::Requeued { trial, attempt, cause: Some(cause), message }).await;
         }
         self.store.append_log(self.id, trial, attempt, Level::Error, &message).await?;
-        self.requeues.push(Requeue { from: self.executor.now() + wait, trial, attempt, message });
+        self.requeues.push(Requeue { from: self.executor.now() + wait, trial, attempt, cause, message });
         Ok(())
     }
 
@@ -267,7 +342,7 @@ impl<E: Executor> Controller<'_, E> {
     }
 
     /// Something for people to read beside the trial that the worker there has.
-    async fn note(&mut self, place: usize, level: Level, text: &str) -> Result<(), RunError> {
+    pub(super) async fn note(&mut self, place: usize, level: Level, text: &str) -> Result<(), RunError> {
         match self.seats[place].job() {
             Some(Job { trial, attempt, .. }) => {
                 Ok(self.store.append_log(self.id, *trial, *attempt, level, text).await?)

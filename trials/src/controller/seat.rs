@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nightsweep_search::{Attempt, TrialNumber};
 
 use crate::executor::WorkerId;
+use crate::pace::Family;
 use crate::slots::Slot;
 
 /// Lines of a worker's standard error that are kept for the message of its death.
@@ -22,6 +23,8 @@ pub(super) struct Seat {
     pub deaths: u32,
     /// Workers that died before they were ready, since one was.
     pub failed_starts: u32,
+    /// Bytes of memory that the worker had after its first trial.
+    pub baseline: Option<u64>,
     /// Process id of the worker, once it has said hello.
     pub pid: Option<u32>,
     /// When the worker was last heard of.
@@ -49,8 +52,12 @@ pub(super) enum Life {
 /// Why a worker was killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// It does not follow the protocol, or is silent.
+    /// It does not follow the protocol.
     Faulty(String),
+    /// It is silent.
+    Hung(String),
+    /// It keeps memory that it has no trial for.
+    Bloated(String),
     /// Its trial took too long.
     TimedOut,
     /// The controller ends.
@@ -63,6 +70,12 @@ pub(super) struct Job {
     pub trial: TrialNumber,
     pub attempt: Attempt,
     pub begin: Instant,
+    /// When it last reported, or else began.
+    pub since: Instant,
+    /// Whether it has reported.
+    pub has_reported: bool,
+    /// What decides how long its epochs take.
+    pub family: Family,
     /// The log has its end already; the worker has yet to let go.
     pub is_settled: bool,
     /// Lines that its worker's standard error put into the trial's log.
@@ -76,6 +89,7 @@ impl Seat {
             life: Life::Absent { from: now },
             deaths: 0,
             failed_starts: 0,
+            baseline: None,
             pid: None,
             heard: now,
             last_words: VecDeque::new(),
@@ -86,6 +100,7 @@ impl Seat {
     pub fn start(&mut self, worker: WorkerId, now: Instant) {
         self.life = Life::Starting { worker };
         self.pid = None;
+        self.baseline = None;
         self.heard = now;
     }
 

@@ -5,17 +5,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nightsweep_search::{Order, Study, TellError, TrialNumber};
+use nightsweep_search::{Order, Params, Study, TellError, TrialNumber};
 use nightsweep_store::{AppendError, QueryError, Store, StudyId, WriteError};
 use nightsweep_trainer::{Metric, Recipe, TrialSeed};
 
-use crate::bind::{BindError, bind_trial};
+use crate::bind::{BindError, bind, bind_trial};
 use crate::confirm::Repeats;
 use tokio::sync::oneshot;
 
 use crate::plan::Plan;
 use crate::protocol::DataSource;
 use crate::slots::Slot;
+use crate::time_plan::TimePlan;
 
 /// What trials are made of, beyond their parameters.
 pub struct Work {
@@ -50,6 +51,14 @@ impl Work {
         Ok((recipe, TrialSeed { study: self.seed, trial: root.0 }))
     }
 
+    /// What a point trains with from its first epoch on, for who asks how long it takes and how much memory.
+    pub fn recipe_of(&self, params: &Params) -> Result<Recipe, BindError> {
+        match &self.repeats {
+            Some(repeats) => Ok(repeats.resolve(self.seed, params)?.0),
+            None => bind(&self.recipe, params),
+        }
+    }
+
     /// The folder of a trial's checkpoints.
     pub fn checkpoints_of(&self, trial: TrialNumber) -> PathBuf {
         trial_folder(&self.checkpoints, trial)
@@ -64,7 +73,7 @@ pub fn trial_folder(study: &Path, trial: TrialNumber) -> PathBuf {
 /// How patient a controller is.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// When trials are interrupted and the study is put down.
+    /// When everything has to be over: trials are interrupted then, or before it if there is a time plan.
     pub deadline: Option<Instant>,
     /// Longest that one attempt may train; `trial_limit_seconds` of a study file.
     pub trial_limit: Option<Duration>,
@@ -135,9 +144,19 @@ pub enum Ending {
         /// What the last one said.
         message: String,
     },
-    /// There is no room for checkpoints, and none that is not needed.
+    /// There is no room for checkpoints and none that is not needed, or the disk does not let us write.
     DiskFull {
         /// What was wanted.
+        message: String,
+    },
+    /// The data cannot be read.
+    BadData {
+        /// What the last trial said.
+        message: String,
+    },
+    /// A GPU or its driver is gone.
+    DeviceLost {
+        /// What the last worker said.
         message: String,
     },
     /// No slot has a worker that starts.
@@ -149,6 +168,17 @@ pub enum Ending {
     Stuck,
 }
 
+impl Ending {
+    /// Whether the study cannot go on before a person has mended something.
+    pub fn needs_help(&self) -> bool {
+        match self {
+            Self::Done | Self::Interrupted | Self::Aborted | Self::Deadline => false,
+            Self::Failing { .. } | Self::DiskFull { .. } | Self::BadData { .. } | Self::DeviceLost { .. } => true,
+            Self::NoWorkers { .. } | Self::Stuck => true,
+        }
+    }
+}
+
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -157,7 +187,9 @@ impl fmt::Display for Ending {
             Self::Aborted => f.write_str("aborted"),
             Self::Deadline => f.write_str("the deadline has come"),
             Self::Failing { times, message } => write!(f, "{times} trials in a row failed in the same way: {message}"),
-            Self::DiskFull { message } => write!(f, "the disk is full: {message}"),
+            Self::DiskFull { message } => write!(f, "checkpoints cannot be written: {message}"),
+            Self::BadData { message } => write!(f, "the data cannot be read: {message}"),
+            Self::DeviceLost { message } => write!(f, "a device is lost: {message}"),
             Self::NoWorkers { message } => write!(f, "no worker starts: {message}"),
             Self::Stuck => f.write_str("the search waits for a trial, and none is running"),
         }
@@ -204,4 +236,6 @@ pub struct Session<'a> {
     pub slots: Vec<Slot>,
     /// When to lose patience.
     pub options: Options,
+    /// With a deadline, what is known of the time that things take; it learns more.
+    pub time: Option<&'a mut TimePlan>,
 }

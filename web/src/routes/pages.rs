@@ -63,7 +63,8 @@ pub(super) async fn board(
     let history = store.history(study.id).await?;
     let metrics = store.last_metrics(study.id, &numbers).await?;
     let (writable, led) = (settings.is_writable(&store), settings.orders_of(&study.name).is_some());
-    let page = BoardPage { study, summary, view, board, curves, history, metrics, mistake, writable, led };
+    let outlook = store.outlook(study.id).await?;
+    let page = BoardPage { study, summary, outlook, view, board, curves, history, metrics, mistake, writable, led };
     Ok((status, view::board(&page)))
 }
 

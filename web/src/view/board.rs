@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
-use nightsweep_search::{Params, TrialNumber, TrialState};
+use nightsweep_search::{Outlook, Params, TrialNumber, TrialState};
 use nightsweep_store::{Board, Controller, Point, StudyRow, Summary, TrialRow};
 
 use super::figures::brush;
@@ -18,6 +18,8 @@ use crate::spark;
 pub(crate) struct BoardPage {
     pub study: StudyRow,
     pub summary: Summary,
+    /// What its controller expected of its time, and when.
+    pub outlook: Option<(i64, Outlook)>,
     pub view: BoardView,
     pub board: Board,
     pub curves: BTreeMap<TrialNumber, Vec<(u64, f64)>>,
@@ -45,6 +47,11 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
         }
         @if content.led { (super::actions::of_study(study, summary)) }
         div.glance #glance data-patch { (glance(study, summary)) }
+        div #outlook data-patch {
+            @if let (Some((at_ms, expected)), Controller::Open { .. }) = (&content.outlook, &summary.controller) {
+                (super::outlook::outlook(*at_ms, expected))
+            }
+        }
         section.panel #history data-patch {
             h2 { "Best so far"
             }

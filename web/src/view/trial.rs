@@ -233,6 +233,9 @@ fn told(event: &Event, assignments: &[Assignment]) -> String {
         Event::Paused { reason: PauseReason::Rung, .. } => "paused at a rung".to_owned(),
         Event::Paused { reason: PauseReason::Asked, .. } => "paused, as somebody asked".to_owned(),
         Event::Paused { reason: PauseReason::Interrupted, .. } => "paused, as the study was stopped".to_owned(),
+        Event::Requeued { message, cause: Some(cause), .. } => {
+            format!("back to the queue, {}: {message}", format::cause(*cause))
+        }
         Event::Requeued { message, .. } => format!("back to the queue: {message}"),
         Event::Completed { value, .. } => format!("complete with {}", format::metric(*value)),
         Event::Pruned { .. } => "pruned".to_owned(),
@@ -257,6 +260,7 @@ fn told(event: &Event, assignments: &[Assignment]) -> String {
                 Order::Stop { .. } => "stop it",
                 Order::Pause { .. } => "pause it",
                 Order::Resume { .. } => "resume it",
+                Order::Finish { .. } => "train it to its end",
                 Order::Retry { .. } => "try it again",
                 Order::Enqueue { .. } => "try a point",
                 Order::Hold => "pause the study",
@@ -264,7 +268,8 @@ fn told(event: &Event, assignments: &[Assignment]) -> String {
                 Order::Extend { .. } => "extend the study",
             }
         ),
-        Event::Opened { .. } | Event::Enqueued { .. } | Event::Imported { .. } | Event::Closed { .. } => String::new(),
+        Event::Opened { .. } | Event::Enqueued { .. } | Event::Imported { .. } => String::new(),
+        Event::Planned { .. } | Event::Closed { .. } => String::new(),
     }
 }
 
