@@ -39,6 +39,7 @@ pub async fn confirm(runs: &Path, arguments: &Confirm) -> Result<Ending> {
     let study = studies::told(&store, &row, &plan).await?;
     let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
     let mut night = Night::new(runs, &store, slots, None);
+    night.files = run::fingerprint_files(&plan, runs).await?;
     let ending = match race(&mut night, &plan, &study).await? {
         Some(race) => {
             let ending = race.ending.clone();
@@ -97,7 +98,8 @@ pub async fn race(night: &mut Night<'_>, plan: &Plan, study: &Study) -> Result<O
     let folder = studies::folder(night.runs, &race_plan.name);
     fs::create_dir_all(&folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
     let repeats = Repeats::of(plan, study, &candidates).into_diagnostic()?;
-    let work = confirm::work(&race_plan, repeats.clone(), std::path::absolute(&folder).into_diagnostic()?);
+    let mut work = confirm::work(&race_plan, repeats.clone(), std::path::absolute(&folder).into_diagnostic()?);
+    work.files = night.files.clone();
     night.enter(Stage::Race);
     let ending = night.lead(&row, &race_plan, &mut race, &work).await?.ending;
     Ok(Some(Race { ending, study: race, plan: race_plan, repeats, folder }))

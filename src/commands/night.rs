@@ -10,9 +10,10 @@ use miette::{IntoDiagnostic, Result};
 use nightsweep_search::{Event, Study};
 use nightsweep_store::{Store, StudyRow};
 use nightsweep_trials::Plan;
-use nightsweep_trials::confirm::Confirm;
+use nightsweep_trials::confirm::{Confirm, is_confirmation};
 use nightsweep_trials::controller::{self, Control, Options, Session, Summary, Work};
 use nightsweep_trials::launch::Local;
+use nightsweep_trials::notify::Herald;
 use nightsweep_trials::pace::Pace;
 use nightsweep_trials::slots::{self, Slot};
 use nightsweep_trials::time_plan::{Stage, TimePlan};
@@ -61,6 +62,10 @@ pub struct Night<'a> {
     time: Option<TimePlan>,
     /// Whether a confirmation is under way, of which nothing can be asked.
     is_racing: Arc<AtomicBool>,
+    /// Who tells people what becomes of the study; it does not hear of its confirmation's trials.
+    pub herald: Option<Herald>,
+    /// Hash of the data's files, where it is known.
+    pub files: Option<String>,
     orders: mpsc::UnboundedReceiver<Control>,
     sender: mpsc::UnboundedSender<Control>,
     listener: JoinHandle<()>,
@@ -81,7 +86,20 @@ impl<'a> Night<'a> {
         });
         let length = deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
         let is_racing = Arc::default();
-        Self { runs, store, slots, deadline, length, time: None, is_racing, orders, sender, listener }
+        Self {
+            runs,
+            store,
+            slots,
+            deadline,
+            length,
+            time: None,
+            is_racing,
+            herald: None,
+            files: None,
+            orders,
+            sender,
+            listener,
+        }
     }
 
     /// Plans the night of a study by what its models take. The end of it is left to scoring the test split and the report.
@@ -165,7 +183,13 @@ impl<'a> Night<'a> {
             },
             time: self.time.as_mut(),
         };
-        let mut show = |event: &Event| progress.show(event);
+        let mut herald = self.herald.as_mut().filter(|_| !is_confirmation(&plan.name));
+        let mut show = |event: &Event| {
+            progress.show(event);
+            if let Some(herald) = &mut herald {
+                herald.hear(event);
+            }
+        };
         let summary = controller::run(session, &mut Local::new(), &mut self.orders, &mut show).await;
         progress.finish();
         summary.into_diagnostic()

@@ -11,6 +11,7 @@ use nightsweep_search::{Event, Study};
 use nightsweep_store::{LockError, NewStudy, Seq, Store, StudyLock, StudyRow};
 use nightsweep_trainer::data;
 use nightsweep_trials::controller::{self, Work};
+use nightsweep_trials::notify::{Herald, Occasion};
 use nightsweep_trials::slots;
 use nightsweep_trials::time_plan::epochs_that_fit;
 use nightsweep_trials::{Plan, bind, study_file};
@@ -18,7 +19,8 @@ use nightsweep_web::{Ordered, WebSettings};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::confirm::Race;
+use super::confirm::{Confirmed, Race};
+use super::event_files::Follower;
 use super::night::{Night, Rest};
 use super::{confirm, lr_find, studies, timing};
 use crate::cli::Run;
@@ -41,12 +43,13 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
         .into_diagnostic()
         .wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
     let _lock = lock(&folder, &plan.name)?;
-    look_at_data(&plan).await?;
+    let seen = look_at_data(&plan, runs).await?;
     let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
     lr_find::find_rates(&store, &mut plan, &folder, slots[0].device).await?;
     let mut night = Night::new(runs, &store, slots.clone(), deadline);
     plan_time(&mut night, &mut plan).await?;
     let row = find_or_create(&store, &plan).await?;
+    check_data(&store, &row, &plan, &seen).await?;
     let mut study = studies::told(&store, &row, &plan).await?;
     let names: Vec<String> = slots.iter().map(|slot| slot.device.to_string()).collect();
     println!("study {}: {} workers ({})", plan.name, slots.len(), names.join(", "));
@@ -56,17 +59,31 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
         println!("without an end: Ctrl-C pauses it; --until, --for or --trials bound it");
     }
     let (ask, asked) = mpsc::unbounded_channel();
-    let pages = open_pages(runs, arguments, &store, &plan.name, ask).await?;
+    let pages = open_pages(runs, arguments, &store, &plan.name, slots.len(), ask).await?;
+    let events = match arguments.tensorboard {
+        true => Some(Follower::start(&store, &row, folder.join("tensorboard"))?),
+        false => None,
+    };
 
-    let work = Work::new(&plan, std::path::absolute(&folder).into_diagnostic()?);
+    let mut work = Work::new(&plan, std::path::absolute(&folder).into_diagnostic()?);
+    work.files = seen.files.clone();
+    night.files = seen.files;
+    night.herald = Herald::new(&study, &plan, &arguments.notify);
     let orders = night.take_orders(asked);
-    let ending = search_and_confirm(&mut night, &row, &plan, &mut study, &work).await;
+    let ended = search_and_confirm(&mut night, &row, &plan, &mut study, &work).await;
     orders.abort();
-    let ending = ending?;
+    let herald = night.herald.take();
     drop(night);
     if let Some(pages) = pages {
         pages.abort();
     }
+    if let Some(events) = events {
+        events.finish().await;
+    }
+    if let Some(herald) = herald {
+        announce(herald, runs, &store, &row, &ended).await?;
+    }
+    let ending = ended?;
     finish(runs, &store, &row, &plan).await?;
     match ending {
         controller::Ending::Done | controller::Ending::Deadline => Ok(Ending::Done),
@@ -172,6 +189,26 @@ async fn search_and_confirm(
     Ok(ending)
 }
 
+/// Tells whoever wants to know how the run ended.
+async fn announce(
+    mut herald: Herald,
+    runs: &Path,
+    store: &Store,
+    row: &StudyRow,
+    ended: &Result<controller::Ending>,
+) -> Result<()> {
+    if let Some(confirmed) = Confirmed::of(runs, store, &row.name).await? {
+        herald.confirm(confirmed.winner(), confirmed.standings[0].mean());
+    }
+    let (occasion, reason) = match ended {
+        Ok(ending @ (controller::Ending::Done | controller::Ending::Deadline)) => (Occasion::End, ending.to_string()),
+        Ok(ending) => (Occasion::Pause, ending.to_string()),
+        Err(report) => (Occasion::Pause, report.to_string()),
+    };
+    herald.finish(occasion, reason).await;
+    Ok(())
+}
+
 /// Prints how it stands, and writes the best config so far.
 async fn finish(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
     print!("{}", super::report::text(runs, store, row, plan).await?);
@@ -191,8 +228,16 @@ pub fn lock(folder: &Path, name: &str) -> Result<StudyLock> {
     })
 }
 
+/// What is known of the data once it was read.
+struct Seen {
+    /// Hash of what training sees.
+    fingerprint: String,
+    /// Hash of its files, unless one of them cannot be read, which need not harm.
+    files: Option<String>,
+}
+
 /// Reads the data once before any worker does, so that what is wrong with it is said at once and by us.
-async fn look_at_data(plan: &Plan) -> Result<()> {
+async fn look_at_data(plan: &Plan, runs: &Path) -> Result<Seen> {
     let (spec, folder, seed) = (plan.data.clone(), plan.folder.clone(), plan.seed);
     let data = tokio::task::spawn_blocking(move || data::load(&spec, &folder, seed)).await.into_diagnostic()?;
     let data = data.map_err(|error| match error.hint() {
@@ -210,6 +255,32 @@ async fn look_at_data(plan: &Plan) -> Result<()> {
         train.channels,
     );
     data.notices.iter().for_each(|notice| println!("note: {notice}"));
+    Ok(Seen { fingerprint: data.fingerprint, files: fingerprint_files(plan, runs).await? })
+}
+
+/// Hash of the data's files, which one that cannot be read keeps from being known.
+pub async fn fingerprint_files(plan: &Plan, runs: &Path) -> Result<Option<String>> {
+    let (spec, folder, cache) = (plan.data.clone(), plan.folder.clone(), runs.join("data-files.json"));
+    let read = move || data::fingerprint_files(&spec, &folder, Some(&cache));
+    let files = tokio::task::spawn_blocking(read).await.into_diagnostic()?;
+    if let Err(error) = &files {
+        println!("note: the data's files have no fingerprint: {}", nightsweep_trials::worker::chain(error));
+    }
+    Ok(files.ok())
+}
+
+/// Trials on other data would not compare with those that are there.
+async fn check_data(store: &Store, row: &StudyRow, plan: &Plan, seen: &Seen) -> Result<()> {
+    let Some(earlier) = store.latest_provenance(row.id).await.into_diagnostic()? else { return Ok(()) };
+    if earlier.data != seen.fingerprint {
+        return Err(advise(
+            format!("`{}` has changed since the trials of the study `{}` were trained", plan.data.path, plan.name),
+            "put the data back as it was, or give the study another name: its trials would not compare",
+        ));
+    }
+    if seen.files.is_some() && earlier.files.is_some() && earlier.files != seen.files {
+        println!("note: files in `{}` have changed, but not what the search sees of them", plan.data.path);
+    }
     Ok(())
 }
 
@@ -300,6 +371,7 @@ async fn open_pages(
     arguments: &Run,
     store: &Store,
     study: &str,
+    slots: usize,
     orders: mpsc::UnboundedSender<Ordered>,
 ) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>> {
     if arguments.no_web {
@@ -308,7 +380,8 @@ async fn open_pages(
     let settings = WebSettings::for_address(arguments.listen, None).map_err(|error| {
         advise(error.to_string(), "let `nightsweep serve --listen` show it there; `run` shows it on this machine")
     })?;
-    let settings = settings.with_orders(study, orders).with_reports(super::report::source(runs, store));
+    let settings =
+        settings.with_orders(study, orders).with_slots(slots).with_reports(super::report::source(runs, store));
     let listener = listen(arguments.listen).await?;
     println!("leaderboard: http://{}/studies/{study}", listener.local_addr().into_diagnostic()?);
     Ok(Some(tokio::spawn(nightsweep_web::serve(listener, store.clone(), settings, pending()))))

@@ -9,4 +9,5 @@ mod mistakes;
 mod page;
 mod population;
 mod sweep;
+mod watched;
 mod workplace;

@@ -193,6 +193,7 @@ async fn night(table: &Table, way: &Way, trainings: f64, seed: u64) -> Morning {
         recipe: recipe.clone(),
         repeats: None,
         data: DataSource { spec: DataSpec::new("nowhere"), base: PathBuf::new(), seed },
+        files: None,
         metric: Metric::ValAccuracy,
         checkpoints: PathBuf::from("nowhere"),
     };

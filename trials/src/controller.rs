@@ -13,6 +13,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod time;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -573,6 +574,7 @@ impl<E: Executor> Controller<'_, E> {
         self.store.append(self.id, &event).await?;
         self.study.tell(&event)?;
         self.book.hear(&event);
+        trace::trace(&event);
         if let Phase::Asking { word } = &mut self.phase {
             *word = Word::Ask;
         }

@@ -24,6 +24,7 @@ use nightsweep_trainer::{
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::protocol::{self, Assignment, DataSource, FromWorker, MAX_LINE_BYTES, Outcome, ToWorker};
+use crate::provenance;
 
 /// How often a worker says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -87,6 +88,9 @@ fn work(name: DeviceName) -> Result<(), Box<dyn Error>> {
                 checkpoints: Some(CheckpointFolder::new(&assignment.checkpoints)),
                 reported: assignment.reported,
             };
+            let provenance = provenance::of(assignment.seed, &data.fingerprint, name);
+            let (trial, attempt) = (assignment.trial, assignment.attempt);
+            line.say(&FromWorker::Began { trial, attempt, provenance });
             pulse.train();
             let trained = match fit(&job, &mut observer) {
                 Err(FitError::Foreign { path, what }) if assignment.attempt == Attempt::FIRST => {
