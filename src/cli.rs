@@ -19,8 +19,27 @@ pub struct Cli {
     /// Folder of the store and of all trials' checkpoints.
     #[arg(long, global = true, env = "NIGHTSWEEP_RUNS", default_value = "nightsweep-runs", value_hint = ValueHint::DirPath)]
     pub runs: PathBuf,
+    /// How log lines on standard error look; NIGHTSWEEP_LOG says which there are, as info or warn,nightsweep_trials=debug.
+    #[arg(long, global = true, env = "NIGHTSWEEP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people; warnings unless NIGHTSWEEP_LOG asks for more.
+    Text,
+    /// A JSON object a line, from info on.
+    Json,
+}
+
+impl Cli {
+    /// How log lines look. What a worker says becomes a trial's log, which people read.
+    pub fn log_format(&self) -> LogFormat {
+        if matches!(self.command, Command::Worker { .. }) { LogFormat::Text } else { self.log_format }
+    }
 }
 
 /// What to do.
@@ -43,7 +62,7 @@ pub enum Command {
     Plot(Plot),
     /// Write a trial's recipe, weights and result to a folder.
     Export(Export),
-    /// Let the search of a study learn from the trials of a storage of Optuna's.
+    /// Let a study learn from Optuna's trials, or make a study file of a sweep of Weights & Biases.
     Import(Import),
     /// Train one recipe, for example an exported one, and compare its score.
     Train(Train),
@@ -117,6 +136,13 @@ pub struct Run {
     /// Open no leaderboard.
     #[arg(long)]
     pub no_web: bool,
+    /// A command to run, or an address to send JSON to, at the end, at a pause and at each new best trial; can be given
+    /// often.
+    #[arg(long, value_name = "COMMAND|URL", env = "NIGHTSWEEP_NOTIFY", hide_env_values = true)]
+    pub notify: Vec<String>,
+    /// Write event files for TensorBoard to the folder `tensorboard` of the study, while it runs.
+    #[arg(long)]
+    pub tensorboard: bool,
 }
 
 /// Arguments of `plan`.
@@ -211,7 +237,8 @@ pub struct Export {
     /// Write all trials of the study to one file instead.
     #[arg(long, value_enum)]
     pub format: Option<ExportFormat>,
-    /// The folder to write, `best` unless named; with --format the file, else trials.csv, trials.json or optuna.db.
+    /// The folder to write, `best` unless named; with --format the file or folder, else trials.csv, trials.json, optuna.db
+    /// or tensorboard.
     #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub output: Option<PathBuf>,
 }
@@ -225,11 +252,51 @@ pub enum ExportFormat {
     Json,
     /// A storage that optuna.load_study and optuna-dashboard open: sqlite:///optuna.db.
     Optuna,
+    /// A folder of event files, a run for each trial: tensorboard --logdir tensorboard.
+    Tensorboard,
 }
 
-/// Arguments of `import`.
+/// Arguments of `import`: what it is comes first, or is a storage of Optuna's.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Import {
+    /// Another kind.
+    #[command(subcommand)]
+    pub kind: Option<ImportKind>,
+    /// A storage of Optuna's and a study file.
+    #[command(flatten)]
+    pub optuna: Option<ImportOptuna>,
+}
+
+/// What `import` can read.
+#[derive(Debug, Subcommand)]
+pub enum ImportKind {
+    /// Let the search of a study learn from the trials of a storage of Optuna's.
+    Optuna(ImportOptuna),
+    /// Write a study file that searches what a sweep of Weights & Biases does.
+    Wandb(ImportWandb),
+}
+
+/// Arguments of `import wandb`.
+#[derive(Debug, clap::Args)]
+pub struct ImportWandb {
+    /// The sweep's YAML file.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub sweep: PathBuf,
+    /// What to train on, which a sweep does not say: as for `init`.
+    #[arg(long, value_hint = ValueHint::AnyPath)]
+    pub data: Option<String>,
+    /// The study file to write.
+    #[arg(short, long, default_value = "sweep.toml", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `import optuna`.
+#[derive(Debug, clap::Args)]
+pub struct ImportOptuna {
     /// A storage of Optuna's, as an SQLite file.
     #[arg(value_hint = ValueHint::FilePath)]
     pub storage: PathBuf,
@@ -305,6 +372,9 @@ pub struct Train {
     /// Where to compute, as cuda:0 or cpu:4. Else where the recipe was trained, if that is here.
     #[arg(long)]
     pub device: Option<DeviceName>,
+    /// Train even if the data is not what the expected score comes from.
+    #[arg(long)]
+    pub other_data: bool,
     /// Folder for checkpoints, from which the same command goes on; without it nothing is kept.
     #[arg(short, long, value_hint = ValueHint::DirPath)]
     pub output: Option<PathBuf>,

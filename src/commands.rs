@@ -5,6 +5,7 @@ mod augment_preview;
 mod confirm;
 mod doctor;
 mod evaluate;
+mod event_files;
 mod export;
 mod import;
 mod init;

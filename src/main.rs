@@ -3,15 +3,14 @@
 mod cli;
 mod commands;
 mod failure;
+mod log;
 mod progress;
 mod recipe_file;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use tracing_subscriber::EnvFilter;
-
 use crate::cli::Cli;
+use clap::Parser;
 
 /// glibc gives large blocks back to the system at once, and training asks for the same ones every step: mimalloc keeps
 /// them.
@@ -19,13 +18,13 @@ use crate::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // What the controller says beyond the progress: NIGHTSWEEP_LOG=info shows more.
-    let filter = EnvFilter::try_from_env("NIGHTSWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match commands::run(Cli::parse()) {
+    let cli = Cli::parse();
+    let format = cli.log_format();
+    log::start(format);
+    match commands::run(cli) {
         Ok(code) => code,
         Err(report) => {
-            eprintln!("{report:?}");
+            log::failure(format, &report);
             failure::status(&report)
         }
     }

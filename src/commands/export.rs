@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::{TrialNumber, TrialState};
-use nightsweep_store::{BoardQuery, OptunaError, Sort, Store, StudyRow, TrialRow};
+use nightsweep_store::{AttemptProvenance, BoardQuery, EventFiles, OptunaError, Sort, Store, StudyRow, TrialRow};
 use nightsweep_trainer::{CheckpointFolder, TrialSeed};
 use nightsweep_trials::{Plan, bind};
 use serde::Serialize;
@@ -30,6 +30,8 @@ struct ResultFile<'a> {
     seed: TrialSeed,
     device: Option<&'a str>,
     data_fingerprint: &'a str,
+    /// What each attempt ran on and with.
+    provenance: &'a [AttemptProvenance],
     nightsweep: &'static str,
 }
 
@@ -52,7 +54,7 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
             let trial = store.trial(row.id, number).await.into_diagnostic()?;
             let trial =
                 trial.ok_or_else(|| advise(format!("there is no trial {number}"), "`nightsweep report` lists them"))?;
-            write(runs, &row, &plan, &trial, output)?;
+            write(runs, &store, &row, &plan, &trial, output).await?;
             Some(number)
         }
     };
@@ -65,12 +67,13 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
     }
 }
 
-/// Writes all trials to one file.
+/// Writes all trials to one file, or to a folder of them.
 async fn whole(store: &Store, row: &StudyRow, format: ExportFormat, output: Option<&Path>) -> Result<Ending> {
     let default = match format {
         ExportFormat::Csv => "trials.csv",
         ExportFormat::Json => "trials.json",
         ExportFormat::Optuna => "optuna.db",
+        ExportFormat::Tensorboard => "tensorboard",
     };
     let path = output.unwrap_or(Path::new(default));
     if format == ExportFormat::Optuna {
@@ -79,6 +82,12 @@ async fn whole(store: &Store, row: &StudyRow, format: ExportFormat, output: Opti
             error => miette::Report::from_err(error),
         })?;
         println!("{trials} trials of {}: sqlite:///{}", row.name, path.display());
+        return Ok(Ending::Done);
+    }
+    if format == ExportFormat::Tensorboard {
+        let mut files = EventFiles::open(row.clone(), path).into_diagnostic()?;
+        let trials = files.catch_up(store).await.into_diagnostic()?;
+        println!("{trials} trials of {}: tensorboard --logdir {}", row.name, path.display());
         return Ok(Ending::Done);
     }
     let all = BoardQuery { sort: Sort::Number, limit: u32::MAX, ..BoardQuery::default() };
@@ -106,11 +115,11 @@ pub async fn best(
         None => store.best_trial(row.id).await.into_diagnostic()?,
     };
     let Some(trial) = trial else { return Ok(None) };
-    write(runs, row, plan, &trial, folder)?;
+    write(runs, store, row, plan, &trial, folder).await?;
     Ok(Some(trial.number))
 }
 
-fn write(runs: &Path, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Path) -> Result<()> {
+async fn write(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Path) -> Result<()> {
     let checkpoints = CheckpointFolder::new(studies::trial_folder(runs, &row.name, trial.number));
     let checkpoint = checkpoints.load().into_diagnostic()?.ok_or_else(|| {
         advise(
@@ -149,6 +158,7 @@ fn write(runs: &Path, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Pa
         seed,
         device: trial.device.as_deref(),
         data_fingerprint: &checkpoint.place.data,
+        provenance: &store.provenance(row.id, trial.number).await.into_diagnostic()?,
         nightsweep: env!("CARGO_PKG_VERSION"),
     };
     fs::create_dir_all(folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;

@@ -1,62 +1,20 @@
-//! `nightsweep import`: finished trials of a storage of Optuna's become history of a study.
+//! `nightsweep import`: what was begun with another program.
+
+mod optuna;
+mod wandb;
 
 use std::path::Path;
 
-use miette::{IntoDiagnostic, Result};
-use nightsweep_search::Event;
-use nightsweep_store::{Seq, read_optuna};
-use nightsweep_trials::study_file;
+use miette::Result;
 
-use super::{run, studies};
-use crate::cli::Import;
-use crate::failure::{Ending, StudyFileReport, advise};
+use crate::cli::{Import, ImportKind};
+use crate::failure::{Ending, advise};
 
-/// Reads the storage; the study is made if it is not there. What was imported before is not imported again.
+/// Reads what the command line names.
 pub async fn import(runs: &Path, arguments: &Import) -> Result<Ending> {
-    let mut plan = study_file::read(&arguments.file, &[]).map_err(StudyFileReport::from)?;
-    plan.folder = std::path::absolute(&plan.folder).into_diagnostic()?;
-    if !arguments.storage.exists() {
-        let path = arguments.storage.display();
-        return Err(advise(format!("there is no file `{path}`"), "name the SQLite file of the storage"));
+    match (&arguments.kind, &arguments.optuna) {
+        (Some(ImportKind::Wandb(sweep)), _) => wandb::import(sweep),
+        (Some(ImportKind::Optuna(storage)), _) | (None, Some(storage)) => optuna::import(runs, storage).await,
+        (None, None) => Err(advise("nothing to import is named", "for example: nightsweep import wandb sweep.yaml")),
     }
-    let foreign = read_optuna(&arguments.storage, arguments.from.as_deref()).await.into_diagnostic()?;
-    let config = plan.study_config();
-    if foreign.direction != config.direction {
-        return Err(advise(
-            format!(
-                "`{}` is {:?}d, but {} is {:?}d",
-                foreign.name,
-                foreign.direction,
-                plan.metric.name(),
-                config.direction
-            ),
-            "values of two metrics do not compare: set [study] metric to the one that was measured",
-        ));
-    }
-    let store = studies::open(runs).await?;
-    let folder = studies::folder(runs, &plan.name);
-    std::fs::create_dir_all(&folder).into_diagnostic()?;
-    let _lock = run::lock(&folder, &plan.name)?;
-    let row = run::find_or_create(&store, &plan).await?;
-    let log = store.events(row.id, Seq::START).await.into_diagnostic()?;
-    let (mut events, mut outside, mut known) = (Vec::new(), Vec::new(), 0);
-    for trial in foreign.trials {
-        let event = Event::Imported { params: trial.params, value: trial.value, from: None };
-        let Event::Imported { params, .. } = &event else { continue };
-        if let Err(error) = plan.space.contains(params) {
-            outside.push(format!("trial {}: {error}", trial.number));
-        } else if log.iter().any(|entry| entry.event == event) {
-            known += 1;
-        } else {
-            events.push(event);
-        }
-    }
-    if !events.is_empty() {
-        store.append_all(row.id, &events).await.into_diagnostic()?;
-    }
-    println!("{}: {} trials of `{}` imported, {known} were known", plan.name, events.len(), foreign.name);
-    if let Some(first) = outside.first() {
-        println!("{} do not lie in the space and were left out ({first})", outside.len());
-    }
-    Ok(Ending::Done)
 }

@@ -9,8 +9,10 @@ use miette::{IntoDiagnostic, Result};
 use nightsweep_search::{Event, Study};
 use nightsweep_store::{Store, StudyRow};
 use nightsweep_trials::Plan;
+use nightsweep_trials::confirm::is_confirmation;
 use nightsweep_trials::controller::{self, Control, Options, Session, Summary, Work};
 use nightsweep_trials::launch::Local;
+use nightsweep_trials::notify::Herald;
 use nightsweep_trials::slots::Slot;
 use nightsweep_trials::worker::chain;
 use nightsweep_web::Ordered;
@@ -29,6 +31,8 @@ pub struct Night<'a> {
     pub slots: Vec<Slot>,
     /// When everything has to be over.
     pub deadline: Option<ZonedDateTime>,
+    /// Who tells people what becomes of the study; it does not hear of its confirmation's trials.
+    pub herald: Option<Herald>,
     orders: mpsc::UnboundedReceiver<Control>,
     sender: mpsc::UnboundedSender<Control>,
     listener: JoinHandle<()>,
@@ -47,7 +51,7 @@ impl<'a> Night<'a> {
             }
             pending::<()>().await;
         });
-        Self { runs, store, slots, deadline, orders, sender, listener }
+        Self { runs, store, slots, deadline, herald: None, orders, sender, listener }
     }
 
     /// Hands what people ask for on the pages on to whoever leads the study, as long as the task is not ended.
@@ -95,7 +99,13 @@ impl<'a> Night<'a> {
                 ..Options::default()
             },
         };
-        let mut show = |event: &Event| progress.show(event);
+        let mut herald = self.herald.as_mut().filter(|_| !is_confirmation(&plan.name));
+        let mut show = |event: &Event| {
+            progress.show(event);
+            if let Some(herald) = &mut herald {
+                herald.hear(event);
+            }
+        };
         let summary = controller::run(session, &mut Local::new(), &mut self.orders, &mut show).await;
         progress.finish();
         summary.into_diagnostic()

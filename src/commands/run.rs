@@ -2,21 +2,25 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, ZonedDateTime, civil};
 use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_search::Event;
+use nightsweep_search::{Event, Study};
 use nightsweep_store::{LockError, NewStudy, Seq, Store, StudyLock, StudyRow};
 use nightsweep_trainer::data;
 use nightsweep_trials::controller::{self, Work};
+use nightsweep_trials::notify::{Herald, Occasion};
 use nightsweep_trials::slots::{self, SlotOptions};
 use nightsweep_trials::{Plan, bind, study_file};
 use nightsweep_web::{Ordered, WebSettings};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
+use super::confirm::Confirmed;
+use super::event_files::Follower;
 use super::night::Night;
 use super::{confirm, lr_find, studies};
 use crate::cli::Run;
@@ -37,11 +41,12 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
         .into_diagnostic()
         .wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
     let _lock = lock(&folder, &plan.name)?;
-    look_at_data(&plan).await?;
+    let seen = look_at_data(&plan, runs.join("data-files.json")).await?;
     let slot_options = SlotOptions { devices: arguments.devices.clone(), workers: arguments.workers };
     let slots = slots::find(&slot_options).into_diagnostic()?;
     lr_find::find_rates(&store, &mut plan, &folder, slots[0].device).await?;
     let row = find_or_create(&store, &plan).await?;
+    check_data(&store, &row, &plan, &seen).await?;
     let mut study = studies::told(&store, &row, &plan).await?;
     let names: Vec<String> = slots.iter().map(|slot| slot.device.to_string()).collect();
     println!("study {}: {} workers ({})", plan.name, slots.len(), names.join(", "));
@@ -51,24 +56,31 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
         println!("without an end: Ctrl-C pauses it; --until, --for or --trials bound it");
     }
     let (ask, asked) = mpsc::unbounded_channel();
-    let pages = open_pages(runs, arguments, &store, &plan.name, ask).await?;
+    let pages = open_pages(runs, arguments, &store, &plan.name, slots.len(), ask).await?;
+    let events = match arguments.tensorboard {
+        true => Some(Follower::start(&store, &row, folder.join("tensorboard"))?),
+        false => None,
+    };
 
-    let work = Work::new(&plan, std::path::absolute(&folder).into_diagnostic()?);
+    let mut work = Work::new(&plan, std::path::absolute(&folder).into_diagnostic()?);
+    work.files = seen.files;
     let mut night = Night::new(runs, &store, slots, deadline);
+    night.herald = Herald::new(&study, &plan, &arguments.notify);
     let orders = night.take_orders(asked);
-    let ended = night.lead(&row, &plan, &mut study, &work, plan.confirm.search_share()).await;
-    // What follows is a race between candidates, of which nothing can be asked.
+    let ended = lead(&mut night, &row, &plan, &mut study, &work, &orders).await;
     orders.abort();
-    let mut ending = ended?.ending;
-    println!("{ending}");
-    if matches!(ending, controller::Ending::Done | controller::Ending::Deadline) {
-        // A confirmation that its deadline cuts short goes on at the next run.
-        ending = confirm::race(&mut night, &plan, &study).await?.unwrap_or(ending);
-    }
+    let herald = night.herald.take();
     drop(night);
     if let Some(pages) = pages {
         pages.abort();
     }
+    if let Some(events) = events {
+        events.finish().await;
+    }
+    if let Some(herald) = herald {
+        announce(herald, runs, &store, &row, &ended).await?;
+    }
+    let ending = ended?;
     finish(runs, &store, &row, &plan).await?;
     match ending {
         controller::Ending::Done | controller::Ending::Deadline => Ok(Ending::Done),
@@ -87,6 +99,49 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
             "mend the cause (nightsweep doctor, and the trial's log on its page), then run the same command again",
         )),
     }
+}
+
+/// Leads the study, and then its confirmation if it came to its end.
+async fn lead(
+    night: &mut Night<'_>,
+    row: &StudyRow,
+    plan: &Plan,
+    study: &mut Study,
+    work: &Work,
+    orders: &JoinHandle<()>,
+) -> Result<controller::Ending> {
+    let ended = night.lead(row, plan, study, work, plan.confirm.search_share()).await;
+    // What follows is a race between candidates, of which nothing can be asked.
+    orders.abort();
+    let ending = ended?.ending;
+    println!("{ending}");
+    match ending {
+        // A confirmation that its deadline cuts short goes on at the next run.
+        controller::Ending::Done | controller::Ending::Deadline => {
+            Ok(confirm::race(night, plan, study).await?.unwrap_or(ending))
+        }
+        ending => Ok(ending),
+    }
+}
+
+/// Tells whoever wants to know how the run ended.
+async fn announce(
+    mut herald: Herald,
+    runs: &Path,
+    store: &Store,
+    row: &StudyRow,
+    ended: &Result<controller::Ending>,
+) -> Result<()> {
+    if let Some(confirmed) = Confirmed::of(runs, store, &row.name).await? {
+        herald.confirm(confirmed.winner(), confirmed.standings[0].mean());
+    }
+    let (occasion, reason) = match ended {
+        Ok(ending @ (controller::Ending::Done | controller::Ending::Deadline)) => (Occasion::End, ending.to_string()),
+        Ok(ending) => (Occasion::Pause, ending.to_string()),
+        Err(report) => (Occasion::Pause, report.to_string()),
+    };
+    herald.finish(occasion, reason).await;
+    Ok(())
 }
 
 /// Prints how it stands, and writes the best config so far.
@@ -108,10 +163,19 @@ pub fn lock(folder: &Path, name: &str) -> Result<StudyLock> {
     })
 }
 
+/// What is known of the data once it was read.
+struct Seen {
+    /// Hash of what training sees.
+    fingerprint: String,
+    /// Hash of its files, unless one of them cannot be read, which need not harm.
+    files: Option<String>,
+}
+
 /// Reads the data once before any worker does, so that what is wrong with it is said at once and by us.
-async fn look_at_data(plan: &Plan) -> Result<()> {
+async fn look_at_data(plan: &Plan, cache: PathBuf) -> Result<Seen> {
     let (spec, folder, seed) = (plan.data.clone(), plan.folder.clone(), plan.seed);
-    let data = tokio::task::spawn_blocking(move || data::load(&spec, &folder, seed)).await.into_diagnostic()?;
+    let read = move || (data::load(&spec, &folder, seed), data::fingerprint_files(&spec, &folder, Some(&cache)));
+    let (data, files) = tokio::task::spawn_blocking(read).await.into_diagnostic()?;
     let data = data.map_err(|error| match error.hint() {
         Some(hint) => advise(nightsweep_trials::worker::chain(&error), hint.to_string()),
         None => miette::Report::from_err(error),
@@ -127,6 +191,24 @@ async fn look_at_data(plan: &Plan) -> Result<()> {
         train.channels,
     );
     data.notices.iter().for_each(|notice| println!("note: {notice}"));
+    if let Err(error) = &files {
+        println!("note: the data's files have no fingerprint: {}", nightsweep_trials::worker::chain(error));
+    }
+    Ok(Seen { fingerprint: data.fingerprint, files: files.ok() })
+}
+
+/// Trials on other data would not compare with those that are there.
+async fn check_data(store: &Store, row: &StudyRow, plan: &Plan, seen: &Seen) -> Result<()> {
+    let Some(earlier) = store.latest_provenance(row.id).await.into_diagnostic()? else { return Ok(()) };
+    if earlier.data != seen.fingerprint {
+        return Err(advise(
+            format!("`{}` has changed since the trials of the study `{}` were trained", plan.data.path, plan.name),
+            "put the data back as it was, or give the study another name: its trials would not compare",
+        ));
+    }
+    if seen.files.is_some() && earlier.files.is_some() && earlier.files != seen.files {
+        println!("note: files in `{}` have changed, but not what the search sees of them", plan.data.path);
+    }
     Ok(())
 }
 
@@ -217,6 +299,7 @@ async fn open_pages(
     arguments: &Run,
     store: &Store,
     study: &str,
+    slots: usize,
     orders: mpsc::UnboundedSender<Ordered>,
 ) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>> {
     if arguments.no_web {
@@ -225,7 +308,8 @@ async fn open_pages(
     let settings = WebSettings::for_address(arguments.listen, None).map_err(|error| {
         advise(error.to_string(), "let `nightsweep serve --listen` show it there; `run` shows it on this machine")
     })?;
-    let settings = settings.with_orders(study, orders).with_reports(super::report::source(runs, store));
+    let settings =
+        settings.with_orders(study, orders).with_slots(slots).with_reports(super::report::source(runs, store));
     let listener = listen(arguments.listen).await?;
     println!("leaderboard: http://{}/studies/{study}", listener.local_addr().into_diagnostic()?);
     Ok(Some(tokio::spawn(nightsweep_web::serve(listener, store.clone(), settings, pending()))))

@@ -23,7 +23,17 @@ pub fn train(arguments: &Train) -> Result<Ending> {
     if let Some(expected) = &file.expected
         && expected.fingerprint != data.fingerprint
     {
-        println!("note: the data are not those that the expected score comes from");
+        let differs = format!(
+            "the data in `{}` is not what the expected score comes from (fingerprint {}, expected {})",
+            file.data.path,
+            short(&data.fingerprint),
+            short(&expected.fingerprint)
+        );
+        if !arguments.other_data {
+            let help = "put the data back as it was, or train on it as it is with --other-data: the score will differ";
+            return Err(advise(differs, help));
+        }
+        println!("note: {differs}");
     }
     println!("training on {name}: {} images, {} to validate", data.train.len(), data.validation.len());
     let checkpoints = arguments.output.as_ref().map(CheckpointFolder::new);
@@ -61,6 +71,11 @@ pub fn train(arguments: &Train) -> Result<Ending> {
             Ok(Ending::Interrupted)
         }
     }
+}
+
+/// Enough of a hash to tell it from another.
+fn short(fingerprint: &str) -> &str {
+    fingerprint.get(..12).unwrap_or(fingerprint)
 }
 
 fn compare(value: f64, expected: &Expected) {

@@ -71,6 +71,20 @@ fn the_study_file_of_the_readme_is_a_study() {
 }
 
 #[test]
+fn the_table_of_notifications_in_the_docs_is_that_of_a_study() {
+    let docs = fs::read_to_string(root().join("docs/watching.md")).unwrap();
+    let (_, rest) = docs.split_once("```toml\n").unwrap();
+    let (table, _) = rest.split_once("```").unwrap();
+    let notify = study_file::parse(&format!("{STUDY}\n{table}"), PathBuf::from(".")).unwrap().notify;
+    let defaults = nightsweep_trials::notify::Notify {
+        command: notify.command.clone(),
+        url: notify.url.clone(),
+        ..Default::default()
+    };
+    assert!(notify.command.is_some() && notify.url.is_some() && notify == defaults);
+}
+
+#[test]
 fn the_quickstart_runs_as_it_is_but_for_its_length() {
     let place = Workplace::new("");
     let config = root().join("configs/quickstart.toml");
@@ -124,6 +138,39 @@ top = 0
     let printed = place.succeed(&["lr-find", "study.toml", "--device", "cpu:1", "--updates", "60"]);
     assert!(printed.contains("worth searching: lr = { low = "), "{printed}");
     assert!(fs::read_to_string(place.path("lr-find.svg")).unwrap().contains("valley"));
+}
+
+#[test]
+fn a_sweep_of_wandb_becomes_a_study_that_runs() {
+    let place = Workplace::new("");
+    let sweep = "method: random\nname: from wandb\nmetric: {name: val_loss, goal: minimize}\nrun_cap: 2\nparameters:\n  \
+                 lr: {min: 0.001, max: 0.1}\n  epochs: {value: 1}\n  arch: {value: convnet}\n  workers: {value: 4}\n";
+    fs::write(place.path("sweep.yaml"), sweep).unwrap();
+    let printed = place.succeed(&["import", "wandb", "sweep.yaml", "--data", "fashion-mnist-mini"]);
+    assert!(printed.contains("sweep.yaml:9: workers: no name of ours is like it"), "{printed}");
+    assert!(printed.contains("sweep.toml: run it with: nightsweep run sweep.toml"), "{printed}");
+    let again = place.run(&["import", "wandb", "sweep.yaml"]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("`sweep.toml` exists already"));
+    let ran = place.succeed(&["run", "sweep.toml", "--no-web", "--set", "confirm.top=0"]);
+    assert!(ran.contains("study from-wandb") && ran.contains("val_loss"), "{ran}");
+
+    fs::write(place.path("broken.yaml"), "method: random\nparameters:\n  lr: {mini: 0.1, max: 1}\n").unwrap();
+    let broken = place.run(&["import", "wandb", "broken.yaml", "-o", "broken.toml"]);
+    assert_eq!(broken.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&broken.stderr).into_owned();
+    assert!(
+        errors.contains("broken.yaml:3: unknown key of `lr` `mini`") && errors.contains("did you mean `min`?"),
+        "{errors}"
+    );
+
+    // The storage that a study was exported as is one to import, under either name of the command.
+    place.succeed(&["export", "--format", "optuna", "-o", "optuna.db"]);
+    let study = fs::read_to_string(place.path("sweep.toml")).unwrap().replace("from-wandb", "other");
+    fs::write(place.path("other.toml"), study).unwrap();
+    let imported = place.succeed(&["import", "optuna.db", "other.toml"]);
+    assert!(imported.contains("other: 2 trials of `from-wandb` imported, 0 were known"), "{imported}");
+    let imported = place.succeed(&["import", "optuna", "optuna.db", "other.toml"]);
+    assert!(imported.contains("other: 0 trials of `from-wandb` imported, 2 were known"), "{imported}");
 }
 
 #[test]

@@ -6,4 +6,5 @@ mod killed;
 mod mistakes;
 mod page;
 mod sweep;
+mod watched;
 mod workplace;

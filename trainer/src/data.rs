@@ -10,6 +10,7 @@ mod describe;
 mod embedded;
 mod error;
 mod files;
+mod fingerprint;
 mod folder;
 mod idx;
 mod notice;
@@ -30,6 +31,7 @@ use self::plan::{Part, Plan};
 pub use self::{
     describe::{ClassCount, Description, describe},
     error::{Flaw, LoadError},
+    fingerprint::fingerprint_files,
     notice::{Handling, Notice},
     source::{Kind, Split},
 };
@@ -157,7 +159,7 @@ pub fn load(spec: &DataSpec, base: &Path, seed: u64) -> Result<Dataset, LoadErro
     };
     let train = read(&plan.train)?;
     let validation = read(&plan.validation)?;
-    let fingerprint = fingerprint(&source.classes, &[&train, &validation]);
+    let fingerprint = fingerprint::of_images(&source.classes, &[&train, &validation]);
     Ok(Dataset {
         classes: source.classes,
         train: Arc::new(train),
@@ -174,28 +176,6 @@ pub fn load_test(spec: &DataSpec, base: &Path, seed: u64) -> Result<(Images, Vec
     let plan = Plan::new(&source, spec, seed)?;
     let test = plan.test.as_ref().ok_or(LoadError::NoTest { path: source.path.clone() })?;
     source.read(test, plan.shape)
-}
-
-fn fingerprint(classes: &[String], splits: &[&Images]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let number = |hasher: &mut blake3::Hasher, n: usize| {
-        hasher.update(&(n as u64).to_le_bytes());
-    };
-    number(&mut hasher, classes.len());
-    for class in classes {
-        number(&mut hasher, class.len());
-        hasher.update(class.as_bytes());
-    }
-    for images in splits {
-        for n in [images.len(), images.height, images.width, images.channels] {
-            number(&mut hasher, n);
-        }
-        for label in &images.labels {
-            hasher.update(&label.to_le_bytes());
-        }
-        hasher.update(&images.pixels);
-    }
-    hasher.finalize().to_hex().to_string()
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ pub mod seed;
 mod test_time;
 pub mod weights;
 
+/// Versions of the libraries that decide what comes out of a training, by name.
+pub const LIBRARIES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/libraries.rs"));
+
 pub use checkpoint::{Checkpoint, CheckpointFolder};
 pub use device::DeviceName;
 pub use fit::{EvaluationFile, FitError, Job, Next, Observer, Outcome, RangeTest, fit, lr_find};

@@ -11,6 +11,7 @@ mod seat;
 mod session;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -497,6 +498,7 @@ impl<E: Executor> Controller<'_, E> {
         self.store.append(self.id, &event).await?;
         self.study.tell(&event)?;
         self.book.hear(&event);
+        trace::trace(&event);
         if let Phase::Asking { word } = &mut self.phase {
             *word = Word::Ask;
         }

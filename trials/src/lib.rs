@@ -7,8 +7,10 @@ pub mod error;
 pub mod executor;
 pub mod forecast;
 pub mod launch;
+pub mod notify;
 pub mod plan;
 pub mod protocol;
+mod provenance;
 pub mod rates;
 pub mod room;
 mod schema;
@@ -16,6 +18,7 @@ pub mod simulate;
 pub mod slots;
 mod space_table;
 pub mod study_file;
+pub mod wandb;
 pub mod worker;
 
 pub use error::StudyFileError;

@@ -11,6 +11,7 @@ use nightsweep_trainer::{Metric, Recipe};
 use serde::{Deserialize, Serialize};
 
 use crate::confirm::Confirm;
+use crate::notify::Notify;
 
 /// A resolved study file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,9 @@ pub struct Plan {
     /// How its winners are confirmed.
     #[serde(default)]
     pub confirm: Confirm,
+    /// Whom to tell what becomes of it.
+    #[serde(default)]
+    pub notify: Notify,
     /// The recipe as a point of the space, if it is one: the first trial.
     pub default: Option<Params>,
     /// Text of the study file.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nightsweep_search::{Attempt, FailureCause, TrialNumber, Verdict};
-use nightsweep_store::Level;
+use nightsweep_store::{Level, Provenance};
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe, TrialSeed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Version of the protocol. Both ends are the same binary unless it was replaced under way, which this finds out.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Longest line that is read; a worker that sends more is out of its mind.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
@@ -89,6 +89,15 @@ pub enum FromWorker {
     },
     /// The worker is alive and, if it trains, has made progress.
     Heartbeat,
+    /// The data is read and training begins.
+    Began {
+        /// Of the assignment.
+        trial: TrialNumber,
+        /// Of the assignment.
+        attempt: Attempt,
+        /// What it runs on and with.
+        provenance: Provenance,
+    },
     /// An epoch is done and its checkpoint on disk; the worker waits for the verdict.
     Report {
         /// Whose epoch.

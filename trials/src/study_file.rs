@@ -17,6 +17,7 @@ use toml_edit::{DocumentMut, TableLike};
 use crate::bind::{self, BindError};
 use crate::confirm::Confirm;
 use crate::error::{Mistake, StudyFileError};
+use crate::notify::Notify;
 use crate::plan::{Knowledge, Plan};
 use crate::rates;
 use crate::space_table::{self, SpaceTable};
@@ -38,6 +39,7 @@ struct StudyFile {
     enqueue: Vec<toml::Table>,
     #[serde(default)]
     confirm: Confirm,
+    notify: Option<Notify>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +144,14 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         )
     })?;
     file.confirm.check().map_err(|(key, rule)| Mistake::new(span_of(table("confirm"), key), rule.to_owned()))?;
+    if let Some(notify) = &file.notify {
+        let wrong = |(key, rule): (&str, &str)| {
+            // Of a key that is not there, the table is shown.
+            let whole = || document.get("notify").and_then(|item| item.span());
+            Mistake::new(span_of(table("notify"), key).or_else(whole), rule.to_owned())
+        };
+        notify.check().map_err(wrong)?;
+    }
     let objectives = table("study").and_then(|study| study.get("objectives")).and_then(|item| item.span());
     let objectives = read_objectives(&file.study.objectives, objectives)?;
     let forbid = expressions(&file.search.forbid, table("search"), "forbid")?.into_iter().map(Forbid).collect();
@@ -183,6 +193,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         pruner,
         knowledge,
         confirm: file.confirm,
+        notify: file.notify.unwrap_or_default(),
         default,
         source: text.to_owned(),
     })
@@ -475,7 +486,7 @@ mod tests {
         check(
             "[serch]\n",
             5,
-            "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`, `enqueue`, `confirm`",
+            "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`, `enqueue`, `confirm`, `notify`",
             "did you mean `search`?",
         );
         check(

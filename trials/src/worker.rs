@@ -22,6 +22,7 @@ use nightsweep_trainer::{CheckpointFolder, DeviceName, EpochReport, FitError, Jo
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::protocol::{self, Assignment, DataSource, FromWorker, MAX_LINE_BYTES, Outcome, ToWorker};
+use crate::provenance;
 
 /// How often a worker says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -76,6 +77,9 @@ fn work(name: DeviceName) -> Result<(), Box<dyn Error>> {
                 checkpoints: Some(CheckpointFolder::new(&assignment.checkpoints)),
                 reported: assignment.reported,
             };
+            let provenance = provenance::of(assignment.seed, &data.fingerprint, name);
+            let (trial, attempt) = (assignment.trial, assignment.attempt);
+            line.say(&FromWorker::Began { trial, attempt, provenance });
             pulse.train();
             fit(&job, &mut observer).map(outcome_of).map_err(|error| outcome_of_error(&error))
         }));

@@ -87,6 +87,8 @@ pub struct WebSettings {
     base_path: String,
     /// The study that this process leads, and who takes its orders.
     orders: Option<(String, UnboundedSender<Ordered>)>,
+    /// How many workers that study has at once.
+    slots: usize,
     reports: Option<ReportSource>,
 }
 
@@ -140,6 +142,12 @@ impl WebSettings {
         self
     }
 
+    /// Says how many workers the study has at once whose orders are taken.
+    pub fn with_slots(mut self, slots: usize) -> Self {
+        self.slots = slots;
+        self
+    }
+
     /// Shows all pages below that path, as a proxy may want.
     pub fn with_base_path(mut self, path: &str) -> Result<Self, SettingsError> {
         let trimmed = path.trim_end_matches('/');
@@ -178,6 +186,12 @@ impl WebSettings {
     pub(crate) fn orders_of(&self, study: &str) -> Option<&UnboundedSender<Ordered>> {
         let (name, orders) = self.orders.as_ref()?;
         (name == study && !self.read_only && !orders.is_closed()).then_some(orders)
+    }
+
+    /// Workers that the study has at once, if it is led here.
+    pub(crate) fn slots_of(&self, study: &str) -> Option<usize> {
+        let (name, _) = self.orders.as_ref()?;
+        (name == study && self.slots > 0).then_some(self.slots)
     }
 
     /// Whether a request that changes something comes from a page of ours or from no page at all. A browser names the

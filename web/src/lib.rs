@@ -5,6 +5,7 @@ mod base;
 mod error;
 pub mod figure;
 mod format;
+mod gpus;
 mod guard;
 mod listen;
 mod live;

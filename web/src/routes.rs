@@ -3,6 +3,7 @@
 mod actions;
 mod api;
 mod figures;
+mod metrics;
 mod openapi;
 mod pages;
 mod rows;
@@ -87,6 +88,7 @@ pub(crate) fn router(store: Store, settings: WebSettings) -> Router {
         .route("/api/v1/studies/{name}/figures", get(figures::list))
         .route("/api/v1/studies/{name}/figures/{figure}", get(figures::show))
         .route("/api/v1/studies/{name}/events", get(api::list_events))
+        .route("/metrics", get(metrics::metrics))
         .route("/assets/{version}/{name}", get(assets::serve))
         .route("/login", post(guard::login))
         .fallback(async || Error::NoSuchPage)

@@ -322,6 +322,65 @@ async fn a_stream_tells_when_something_happened() {
     assert!(next().await.contains("data: 9"));
 }
 
+/// The samples of a text in Prometheus's format 0.0.4; each must follow the type of its name.
+fn samples(text: &str) -> std::collections::BTreeMap<String, f64> {
+    let (mut samples, mut current) = (std::collections::BTreeMap::new(), String::new());
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# ") {
+            let [word, name, _] = rest.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let is_next = word == "TYPE" && current == name || word == "HELP" && current != name;
+            assert!(is_next && name.starts_with("nightsweep_"), "{line}");
+            current = name.to_owned();
+        } else {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert_eq!(name.split('{').next(), Some(current.as_str()), "{line}");
+            assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "{line}");
+        }
+    }
+    samples
+}
+
+#[tokio::test]
+async fn prometheus_is_told_what_the_store_knows() {
+    let mut fixture = Fixture::new().await;
+    let (orders, _asked) = tokio::sync::mpsc::unbounded_channel();
+    fixture.settings = WebSettings::default().with_orders(NAME, orders).with_slots(2);
+    fixture.store.create_study(new_study("other")).await.unwrap();
+    let response = fixture.ask(request("/metrics").body(Body::empty()).unwrap()).await;
+    assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; version=0.0.4");
+    let (status, text) = text(response).await;
+    assert_eq!(status, StatusCode::OK);
+    let samples = samples(&text);
+    let check = |name: &str, labels: &str, expected: Option<f64>| {
+        let name = format!("nightsweep_{name}{{{labels}}}");
+        assert_eq!(samples.get(&name).copied(), expected, "{name} in\n{text}");
+    };
+    let escaped = NAME.replace('"', "\\\"");
+    let study = format!("study=\"{escaped}\"");
+    check("build_info", concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), Some(1.0));
+    for (state, count) in [("running", 1.0), ("complete", 1.0), ("failed", 1.0), ("paused", 0.0)] {
+        check("trials", &format!("state=\"{state}\",{study}"), Some(count));
+    }
+    check("failures_total", &format!("cause=\"out_of_memory\",{study}"), Some(1.0));
+    check("best_value", &format!("metric=\"val_<accuracy>\",{study}"), Some(0.75));
+    for (name, value) in [
+        ("trials_started_total", 3.0),
+        ("attempts_total", 3.0),
+        ("requeues_total", 0.0),
+        ("queue_length", 0.0),
+        ("epochs_total", 2.0),
+        ("study_running", 1.0),
+        ("slots", 2.0),
+        ("slots_busy", 1.0),
+        ("last_event_timestamp_seconds", 1_790_000_000.0),
+    ] {
+        check(name, &study, Some(value));
+    }
+    check("study_running", "study=\"other\"", Some(0.0));
+    check("slots", "study=\"other\"", None);
+    check("best_value", "metric=\"val_<accuracy>\",study=\"other\"", None);
+}
+
 #[tokio::test]
 async fn a_host_name_that_is_not_ours_is_refused() {
     let mut fixture = Fixture::new().await;
@@ -348,9 +407,14 @@ async fn without_the_token_nothing_is_told() {
     assert_ne!(token.text(), Token::random().unwrap().text());
     fixture.settings = WebSettings::for_address(public, Some(token.clone())).unwrap();
 
-    for address in
-        ["/", ADDRESS, "/api/v1/studies", &crate::assets::asset("live.js"), &format!("{ADDRESS}?token=guess")]
-    {
+    for address in [
+        "/",
+        ADDRESS,
+        "/metrics",
+        "/api/v1/studies",
+        &crate::assets::asset("live.js"),
+        &format!("{ADDRESS}?token=guess"),
+    ] {
         let (status, page) = fixture.get(address).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{address}");
         assert!(!page.contains("night") || page.contains("nightsweep") && !page.contains("0.75"), "{address}");

@@ -22,6 +22,9 @@ const SIDE: usize = 28;
 const TRAIN_PER_CLASS: usize = 600;
 const TEST_PER_CLASS: usize = 100;
 
+/// The files, as the program has them.
+pub(super) const FILES: [&[u8]; 2] = [TRAIN, TEST];
+
 pub(super) fn open() -> Source {
     let classes = idx::FASHION_CLASSES.map(str::to_owned).to_vec();
     let labels =

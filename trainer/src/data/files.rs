@@ -112,6 +112,11 @@ impl Files {
         }
     }
 
+    /// Every file, of whichever split.
+    pub fn all(&self) -> impl Iterator<Item = &ImageFile> {
+        self.train.iter().chain(&self.validation).chain(&self.test)
+    }
+
     /// Sizes of the training images by their headers; those without are passed over here and told of by `read`.
     fn looks(&self) -> Option<Looks> {
         let looks: Vec<Look> = self.train.par_iter().filter_map(|file| look(&file.path).ok()).collect();

@@ -21,7 +21,7 @@ use super::{
 /// What the full Fashion-MNIST is called in `data.path`.
 pub(super) const FASHION_MNIST: &str = "fashion-mnist";
 /// Where Debian's package dataset-fashion-mnist puts it.
-const FASHION_MNIST_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
+pub(super) const FASHION_MNIST_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
 /// As its README names them.
 pub(super) const FASHION_CLASSES: [&str; 10] =
     ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];

@@ -4,6 +4,7 @@ mod cifar;
 mod csv;
 mod describe;
 mod embedded;
+mod fingerprint;
 mod folder;
 mod idx;
 mod npz;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nightsweep_search::{Attempt, Event, FailureCause, PauseReason, TrialNumber, Verdict};
-use nightsweep_store::Level;
+use nightsweep_store::{Level, Provenance};
 use tracing::{info, warn};
 
 use super::seat::{Job, Life, Why, back_off};
@@ -55,6 +55,13 @@ impl<E: Executor> Controller<'_, E> {
                 Ok(())
             }
             FromWorker::Heartbeat => Ok(()),
+            FromWorker::Began { trial, attempt, provenance } => match self.holds(place, trial, attempt) {
+                true => {
+                    let provenance = Provenance { files: self.work.files.clone(), ..provenance };
+                    Ok(self.store.record_provenance(self.id, trial, attempt, &provenance).await?)
+                }
+                false => Ok(()),
+            },
             FromWorker::Report { trial, attempt, step, metrics } => {
                 match self.holds(place, trial, attempt) {
                     true => self.reported(place, worker, step, metrics).await,

@@ -27,6 +27,8 @@ pub struct Work {
     pub repeats: Option<Repeats>,
     /// What to train on.
     pub data: DataSource,
+    /// Hash of the data's files, where it is known.
+    pub files: Option<String>,
     /// What trials are judged by.
     pub metric: Metric,
     /// Folder of the study; each trial has one of its own in it.
@@ -37,7 +39,8 @@ impl Work {
     /// What a plan says. Its seed also decides how the data is split.
     pub fn new(plan: &Plan, checkpoints: PathBuf) -> Self {
         let data = DataSource { spec: plan.data.clone(), base: plan.folder.clone(), seed: plan.seed };
-        Self { seed: plan.seed, recipe: plan.recipe.clone(), repeats: None, data, metric: plan.metric, checkpoints }
+        let (recipe, files) = (plan.recipe.clone(), None);
+        Self { seed: plan.seed, recipe, repeats: None, data, files, metric: plan.metric, checkpoints }
     }
 
     /// What a trial with these parameters trains with, and on which seeds.

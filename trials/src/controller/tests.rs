@@ -82,6 +82,7 @@ impl Night {
             recipe: Recipe { epochs: EPOCHS, ..Recipe::default() },
             repeats: None,
             data: DataSource { spec: DataSpec::new("nowhere"), base: PathBuf::new(), seed: 1 },
+            files: None,
             metric: Metric::ValAccuracy,
             checkpoints: PathBuf::from("nowhere"),
         };

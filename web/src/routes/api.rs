@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use nightsweep_store::{
-    Assignment, Board, Entry, LogLine, Report, Seq, StateCounts, Store, StudyRow, Summary, TrialRow,
+    Assignment, AttemptProvenance, Board, Entry, LogLine, Report, Seq, StateCounts, Store, StudyRow, Summary, TrialRow,
 };
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,7 @@ pub(crate) struct TrialDetail {
     recipe: Option<String>,
     reports: Vec<Report>,
     assignments: Vec<Assignment>,
+    provenance: Vec<AttemptProvenance>,
     events: Vec<Entry>,
     log: Vec<LogLine>,
 }
@@ -88,6 +89,7 @@ pub(super) async fn show_trial(
         recipe: store.recipe(study.id, trial.number).await?,
         reports: store.curve(study.id, trial.number).await?,
         assignments: store.assignments(study.id, trial.number).await?,
+        provenance: store.provenance(study.id, trial.number).await?,
         events: store.trial_events(study.id, trial.number).await?,
         log: store.logs(study.id, trial.number, LOG_LINES).await?,
         trial,

@@ -167,7 +167,11 @@ fn schemas() -> Value {
         "Study": object(json!({ "study": any, "summary": { "type": "object" } })),
         "TrialDetail": object(json!({
             "trial": own("Trial"), "recipe": maybe("string"), "reports": list(any.clone()), "events": list(any.clone()),
-            "assignments": list(any.clone()), "log": list(any.clone()),
+            "assignments": list(any.clone()), "provenance": list(own("Provenance")), "log": list(any.clone()),
+        })),
+        "Provenance": object(json!({
+            "attempt": whole, "study_seed": whole, "trial_seed": whole, "data": text, "files": maybe("string"),
+            "version": text, "device": text, "hardware": text, "libraries": { "type": "object" },
         })),
         "Events": object(json!({ "events": list(any.clone()), "last": whole })),
         "Figures": object(json!({ "figures": list(object(json!({
