@@ -39,6 +39,7 @@ pub async fn confirm(runs: &Path, arguments: &Confirm) -> Result<Ending> {
     let options = SlotOptions { devices: arguments.devices.clone(), workers: arguments.workers };
     let slots = slots::find(&options).into_diagnostic()?;
     let mut night = Night::new(runs, &store, slots, None);
+    night.files = run::fingerprint_files(&plan, runs).await?;
     let ending = race(&mut night, &plan, &study).await?;
     print!("{}", super::report::text(runs, &store, &row, &plan).await?);
     match ending {
@@ -67,7 +68,8 @@ pub async fn race(night: &mut Night<'_>, plan: &Plan, study: &Study) -> Result<O
     let folder = studies::folder(night.runs, &race_plan.name);
     fs::create_dir_all(&folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
     let repeats = Repeats::of(plan, study, &candidates).into_diagnostic()?;
-    let work = confirm::work(&race_plan, repeats.clone(), std::path::absolute(&folder).into_diagnostic()?);
+    let mut work = confirm::work(&race_plan, repeats.clone(), std::path::absolute(&folder).into_diagnostic()?);
+    work.files = night.files.clone();
     let summary = night.lead(&row, &race_plan, &mut race, &work, 1.0).await?;
     if summary.ending == RunEnding::Done {
         let slot = night.slots[0].clone();

@@ -33,6 +33,8 @@ pub struct Night<'a> {
     pub deadline: Option<ZonedDateTime>,
     /// Who tells people what becomes of the study; it does not hear of its confirmation's trials.
     pub herald: Option<Herald>,
+    /// Hash of the data's files, where it is known.
+    pub files: Option<String>,
     orders: mpsc::UnboundedReceiver<Control>,
     sender: mpsc::UnboundedSender<Control>,
     listener: JoinHandle<()>,
@@ -51,7 +53,7 @@ impl<'a> Night<'a> {
             }
             pending::<()>().await;
         });
-        Self { runs, store, slots, deadline, herald: None, orders, sender, listener }
+        Self { runs, store, slots, deadline, herald: None, files: None, orders, sender, listener }
     }
 
     /// Hands what people ask for on the pages on to whoever leads the study, as long as the task is not ended.

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, ZonedDateTime, civil};
@@ -41,7 +41,7 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
         .into_diagnostic()
         .wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
     let _lock = lock(&folder, &plan.name)?;
-    let seen = look_at_data(&plan, runs.join("data-files.json")).await?;
+    let seen = look_at_data(&plan, runs).await?;
     let slot_options = SlotOptions { devices: arguments.devices.clone(), workers: arguments.workers };
     let slots = slots::find(&slot_options).into_diagnostic()?;
     lr_find::find_rates(&store, &mut plan, &folder, slots[0].device).await?;
@@ -63,8 +63,9 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     };
 
     let mut work = Work::new(&plan, std::path::absolute(&folder).into_diagnostic()?);
-    work.files = seen.files;
+    work.files = seen.files.clone();
     let mut night = Night::new(runs, &store, slots, deadline);
+    night.files = seen.files;
     night.herald = Herald::new(&study, &plan, &arguments.notify);
     let orders = night.take_orders(asked);
     let ended = lead(&mut night, &row, &plan, &mut study, &work, &orders).await;
@@ -172,10 +173,9 @@ struct Seen {
 }
 
 /// Reads the data once before any worker does, so that what is wrong with it is said at once and by us.
-async fn look_at_data(plan: &Plan, cache: PathBuf) -> Result<Seen> {
+async fn look_at_data(plan: &Plan, runs: &Path) -> Result<Seen> {
     let (spec, folder, seed) = (plan.data.clone(), plan.folder.clone(), plan.seed);
-    let read = move || (data::load(&spec, &folder, seed), data::fingerprint_files(&spec, &folder, Some(&cache)));
-    let (data, files) = tokio::task::spawn_blocking(read).await.into_diagnostic()?;
+    let data = tokio::task::spawn_blocking(move || data::load(&spec, &folder, seed)).await.into_diagnostic()?;
     let data = data.map_err(|error| match error.hint() {
         Some(hint) => advise(nightsweep_trials::worker::chain(&error), hint.to_string()),
         None => miette::Report::from_err(error),
@@ -191,10 +191,18 @@ async fn look_at_data(plan: &Plan, cache: PathBuf) -> Result<Seen> {
         train.channels,
     );
     data.notices.iter().for_each(|notice| println!("note: {notice}"));
+    Ok(Seen { fingerprint: data.fingerprint, files: fingerprint_files(plan, runs).await? })
+}
+
+/// Hash of the data's files, which one that cannot be read keeps from being known.
+pub async fn fingerprint_files(plan: &Plan, runs: &Path) -> Result<Option<String>> {
+    let (spec, folder, cache) = (plan.data.clone(), plan.folder.clone(), runs.join("data-files.json"));
+    let read = move || data::fingerprint_files(&spec, &folder, Some(&cache));
+    let files = tokio::task::spawn_blocking(read).await.into_diagnostic()?;
     if let Err(error) = &files {
         println!("note: the data's files have no fingerprint: {}", nightsweep_trials::worker::chain(error));
     }
-    Ok(Seen { fingerprint: data.fingerprint, files: files.ok() })
+    Ok(files.ok())
 }
 
 /// Trials on other data would not compare with those that are there.

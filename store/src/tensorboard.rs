@@ -174,8 +174,9 @@ mod tests {
 
     /// The steps of a trial's file in their order.
     fn steps(folder: &Path, trial: u64) -> Vec<u64> {
-        let (messages, whole) = record::read(&bytes(folder, trial));
-        assert_eq!(whole, bytes(folder, trial).len());
+        let bytes = bytes(folder, trial);
+        let (messages, whole) = record::read(&bytes);
+        assert_eq!(whole, bytes.len());
         messages.iter().filter_map(|bytes| message::step_of(bytes)).collect()
     }
 

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::bind::{BindError, bind};
 use crate::controller::Work;
 use crate::plan::{Knowledge, Plan};
-use crate::protocol::DataSource;
 
 /// Between a study's name and its confirmation's number: no name that a user gives has it.
 const MARK: &str = "@confirm-";
@@ -126,15 +125,7 @@ impl Repeats {
 
 /// The work of a confirmation with that plan.
 pub fn work(plan: &Plan, repeats: Repeats, checkpoints: PathBuf) -> Work {
-    let data = DataSource { spec: plan.data.clone(), base: plan.folder.clone(), seed: plan.seed };
-    Work {
-        seed: plan.seed,
-        recipe: plan.recipe.clone(),
-        repeats: Some(repeats),
-        data,
-        metric: plan.metric,
-        checkpoints,
-    }
+    Work { repeats: Some(repeats), ..Work::new(plan, checkpoints) }
 }
 
 #[cfg(test)]

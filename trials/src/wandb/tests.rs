@@ -99,9 +99,9 @@ early_terminate:
     assert_eq!(
         notes,
         [
-            "12 optimizer: `adagrad` is none of ours and is left out",
-            "22 epochs: trials train for the most of them; a pruner ends those early that do not pay",
-            "30 num_workers: no name of ours is like it",
+            "11 optimizer: `adagrad` is none of ours and is left out",
+            "21 epochs: trials train for the most of them; a pruner ends those early that do not pay",
+            "29 num_workers: no name of ours is like it",
         ]
     );
 }
