@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Output;
 use std::thread;
 use std::time::Duration;
 
@@ -127,11 +128,16 @@ fn a_trial_says_what_it_ran_on_and_other_data_is_refused() {
 
     // One of them may be in the test split, which neither sees.
     (0..40).for_each(|number| image("dark", number, 101));
+    // Without the breaks of its lines.
+    let errors_of = |output: &Output| {
+        let errors = String::from_utf8_lossy(&output.stderr).replace('│', " ");
+        errors.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
     let refused = place.run(&["train", "best/recipe.toml"]);
-    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let errors = errors_of(&refused);
     assert!(!refused.status.success() && errors.contains("is not what the expected score comes from"), "{errors}");
     place.succeed(&["train", "best/recipe.toml", "--other-data"]);
     let refused = place.run(&["run", "study.toml", "--no-web", "--trials", "3"]);
-    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let errors = errors_of(&refused);
     assert!(!refused.status.success() && errors.contains("has changed since the trials"), "{errors}");
 }
