@@ -369,3 +369,18 @@ fn a_study_ends_when_too_little_is_left_to_gain() {
     let study = run_to(1e-12);
     assert_eq!((study.trials().len(), study.has_converged()), (60, false));
 }
+
+#[test]
+fn every_sampler_goes_on_while_all_trials_have_reported_and_none_has_ended() {
+    for sampler in samplers(&bowl(2)) {
+        let mut study = Study::new(config(bowl(2), sampler, 5)).unwrap();
+        for _ in 0..30 {
+            let Suggestion::Start { trial, params, why } = study.ask() else { panic!("{sampler} has no more points") };
+            let (attempt, metrics) = (Attempt::FIRST, BTreeMap::new());
+            let reported = Event::Reported { trial, attempt, step: 1, value: Some(1.0), metrics };
+            for event in [Event::Started { trial, params, why }, reported] {
+                study.tell(&event).unwrap();
+            }
+        }
+    }
+}

@@ -99,7 +99,9 @@ impl Gp {
         Some(match search.run(rng) {
             Some((gain, point)) => {
                 let near = region.map_or(String::new(), |region| format!(" within {:.3} of the best", region.reach()));
-                Choice { point, why: format!("gp of {} results{near}, log improvement {gain:.2}", known.len()) }
+                let ahead = forecast.map_or(String::new(), |forecast| format!(" after {} epochs", forecast.outlook()));
+                let why = format!("gp of {} results{near}, log improvement{ahead} {gain:.2}", known.len());
+                Choice { point, why }
             }
             None => Choice {
                 point: random::untried(view.domain, view.history, rng),

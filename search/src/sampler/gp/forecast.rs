@@ -25,7 +25,7 @@ pub(crate) struct Forecast {
     model: Model,
     domain: Domain,
     curves: Curves,
-    /// For how many more epochs a trial is thought of.
+    /// For how many more epochs a trial is thought of: see the module.
     outlook: u64,
 }
 
@@ -67,6 +67,11 @@ impl Forecast {
             }
         }
         most
+    }
+
+    /// For how many epochs a new trial is thought of.
+    pub(super) fn outlook(&self) -> u64 {
+        self.outlook
     }
 
     /// The least loss seen, on the scale of `predict`.
