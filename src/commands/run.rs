@@ -18,7 +18,6 @@ use nightsweep_trials::{Plan, bind, study_file};
 use nightsweep_web::{Ordered, WebSettings};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::confirm::{Confirmed, Race};
 use super::event_files::Follower;
