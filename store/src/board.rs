@@ -1,14 +1,15 @@
-//! The leaderboard: one page of a study's trials, filtered and sorted by SQLite.
+//! The leaderboard: one page of a study's trials, filtered and sorted.
 
-use nightsweep_search::{SearchSpace, TrialState};
+use nightsweep_search::{SearchSpace, TrialNumber, TrialState};
 use serde::Serialize;
-use sqlx::{QueryBuilder, Sqlite};
 
-use crate::filter::{Column, Filter, FilterError};
+use crate::column::{Cell, Column};
+use crate::filter::{Filter, FilterError};
 use crate::open::{QueryError, Store};
+use crate::standings::Standings;
 use crate::studies::StudyRow;
-use crate::trials::{COLUMNS, JOINS, TrialRow};
-use crate::words::{now_ms, signed, unsigned, word_of};
+use crate::trials::TrialRow;
+use crate::words::now_ms;
 
 /// What of a study's trials is to be shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +50,20 @@ pub enum Sort {
     Steps,
     /// Time under a worker.
     Time,
+    /// Best value of any report.
+    Best,
+    /// Images a second at the latest report.
+    Speed,
+    /// Most memory that the latest attempt took.
+    Memory,
+    /// Slot and what it computes on.
+    Device,
+    /// When it started.
+    Started,
+    /// Words that people gave it.
+    Tags,
+    /// What people wrote of it.
+    Note,
     /// A parameter of the space.
     Param(String),
 }
@@ -65,75 +80,69 @@ pub struct Board {
 impl Store {
     /// The trials that the query asks for.
     pub async fn board(&self, study: &StudyRow, query: &BoardQuery) -> Result<Board, QueryError> {
-        let now = now_ms();
-        let mut count = QueryBuilder::new("SELECT count(*) FROM trials t ");
-        if query.filter.is_some() {
-            count.push("LEFT JOIN annotations n ON n.study = t.study AND n.trial = t.number ");
-        }
-        push_where(&mut count, study, query, now)?;
-        let matching = unsigned(count.build_query_scalar().fetch_one(&self.reader).await?);
-
-        let mut select = QueryBuilder::new(COLUMNS);
-        select.push_bind(study.id.0).push(JOINS);
-        push_where(&mut select, study, query, now)?;
-        push_order(&mut select, &study.space, query, now)?;
-        select.push(" LIMIT ").push_bind(query.limit).push(" OFFSET ").push_bind(signed(query.offset));
-        let rows = select.build().fetch_all(&self.reader).await?;
-        let trials = rows.iter().map(TrialRow::read).collect::<Result<_, _>>()?;
-        Ok(Board { trials, matching })
+        let standings = self.standings(study.id).await?;
+        let (matching, page) = choose(&standings, query)?;
+        let numbers: Vec<TrialNumber> = page.iter().map(|at| standings.trials[*at].number).collect();
+        let mut rows = self.rows(study.id, &numbers).await?;
+        let found = page.iter().filter_map(|at| {
+            let row = rows.remove(&standings.trials[*at].number)?;
+            Some(TrialRow { rank: standings.ranks[*at], ..row })
+        });
+        Ok(Board { trials: found.collect(), matching })
     }
 }
 
-fn push_where(
-    sql: &mut QueryBuilder<Sqlite>,
-    study: &StudyRow,
-    query: &BoardQuery,
-    now: i64,
-) -> Result<(), FilterError> {
-    sql.push("WHERE t.study = ").push_bind(study.id.0);
-    if !query.states.is_empty() {
-        sql.push(" AND t.state IN (");
-        let mut states = sql.separated(", ");
-        for state in &query.states {
-            states.push_bind(word_of(state));
+/// How many trials match, and the places of those on the page, in order.
+fn choose(standings: &Standings, query: &BoardQuery) -> Result<(u64, Vec<usize>), FilterError> {
+    let now = now_ms();
+    let filter = query.filter.as_ref().map(|filter| filter.bind(&standings.space)).transpose()?;
+    let column = query.sort.column(&standings.space)?;
+    let mut chosen = Vec::new();
+    for (at, (trial, rank)) in standings.trials.iter().zip(&standings.ranks).enumerate() {
+        let is_in_state = query.states.is_empty() || query.states.contains(&trial.state);
+        if is_in_state && filter.as_ref().is_none_or(|filter| filter.holds(trial, *rank, now)) {
+            chosen.push((!trial.pinned, column.of(trial, *rank, now), at));
         }
-        sql.push(")");
     }
-    if let Some(filter) = &query.filter {
-        sql.push(" AND ");
-        filter.push_to(sql, &study.space, now)?;
-    }
-    Ok(())
-}
-
-fn push_order(
-    sql: &mut QueryBuilder<Sqlite>,
-    space: &SearchSpace,
-    query: &BoardQuery,
-    now: i64,
-) -> Result<(), FilterError> {
-    let column = match &query.sort {
-        Sort::Rank => Column::Rank,
-        Sort::Number => Column::Number,
-        Sort::State => Column::State,
-        Sort::Value => Column::Value,
-        Sort::Steps => Column::Steps,
-        Sort::Time => Column::Seconds,
-        Sort::Param(name) => Column::of_param(name, space)?,
+    let matching = chosen.len();
+    let compare = |one: &(bool, Cell<'_>, usize), other: &(bool, Cell<'_>, usize)| {
+        one.0.cmp(&other.0).then_with(|| one.1.sorts_before(&other.1, query.descending)).then(one.2.cmp(&other.2))
     };
-    // A trial without what is sorted by is last, whichever way the others go.
-    sql.push(" ORDER BY coalesce(n.pinned, 0) DESC, ");
-    column.push_to(sql, now);
-    sql.push(" IS NULL, ");
-    column.push_to(sql, now);
-    sql.push(if query.descending { " DESC" } else { "" });
-    sql.push(", t.number");
-    Ok(())
+    let first = usize::try_from(query.offset).unwrap_or(usize::MAX).min(matching);
+    let end = first.saturating_add(query.limit as usize).min(matching);
+    // Only what comes up to the end of the page is put in order.
+    if end < matching {
+        chosen.select_nth_unstable_by(end, compare);
+    }
+    let upto = &mut chosen[..end];
+    upto.sort_unstable_by(compare);
+    Ok((matching as u64, upto[first..].iter().map(|(_, _, at)| *at).collect()))
+}
+
+impl Sort {
+    fn column(&self, space: &SearchSpace) -> Result<Column, FilterError> {
+        Ok(match self {
+            Self::Rank => Column::Rank,
+            Self::Number => Column::Number,
+            Self::State => Column::State,
+            Self::Value => Column::Value,
+            Self::Best => Column::Best,
+            Self::Steps => Column::Steps,
+            Self::Time => Column::Seconds,
+            Self::Speed => Column::Speed,
+            Self::Memory => Column::Memory,
+            Self::Device => Column::Device,
+            Self::Started => Column::Started,
+            Self::Tags => Column::Tag,
+            Self::Note => Column::Note,
+            Self::Param(name) => Column::of_param(name, space)?,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use nightsweep_search::{Annotation, Attempt, Direction, TrialNumber};
+    use nightsweep_search::{Annotation, Attempt, Direction, Event, TrialNumber};
     use serde_json::json;
 
     use super::*;
@@ -240,10 +249,56 @@ mod tests {
         check("starred = true", &[3]).await;
         check("pinned = true or text ~ epoch", &[4, 0]).await;
         check("text ~ odd", &[2]).await;
+        check("\"ODD one\"", &[2]).await;
+        check("\"epoch\" or \"keep\"", &[0, 2]).await;
+        check("note = \"\" and starred = true", &[3]).await;
         fixture.tell(&[annotated(4, Annotation::Pinned(false)), annotated(2, tags(&[]))]).await;
         check("tag = keep or pinned = true", &[]).await;
         let missing = fixture.store.append(fixture.study.id, &annotated(9, Annotation::Starred(true))).await;
         assert_eq!(missing.unwrap_err().to_string(), "there is no trial 9");
+    }
+
+    #[tokio::test]
+    async fn what_trials_measure_and_where_they_run_sorts_and_filters_them() {
+        let fixture = Fixture::new(Direction::Maximize).await;
+        let (store, study) = (&fixture.store, fixture.study.id);
+        for (number, speed, memory) in [(0, Some(10.0), 3.0), (1, None, 1.0), (2, Some(30.0), 2.0)] {
+            let (trial, attempt) = (TrialNumber(number), Attempt(1));
+            let metrics = [("images_per_second", speed), ("peak_memory_bytes", Some(memory * f64::from(1 << 20)))];
+            let metrics = metrics.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+            let reported = Event::Reported { trial, attempt, step: 1, value: Some(0.5), metrics };
+            fixture.tell(&[started(number, json!({})), reported]).await;
+            store.record_assignment(study, trial, attempt, &format!("gpu-{}", 2 - number), "H100", 1).await.unwrap();
+        }
+        let check = async |sort: Sort, descending: bool, filter: &str, expected: &[u64]| {
+            let filter = Filter::parse(filter).unwrap();
+            let query = BoardQuery { sort, descending, filter, ..BoardQuery::default() };
+            assert_eq!(numbers(&store.board(&fixture.study, &query).await.unwrap()), expected, "{query:?}");
+        };
+        check(Sort::Speed, true, "", &[2, 0, 1]).await;
+        check(Sort::Speed, false, "", &[0, 2, 1]).await;
+        check(Sort::Memory, false, "", &[1, 2, 0]).await;
+        check(Sort::Memory, false, "memory >= 2 and speed > 0", &[2, 0]).await;
+        check(Sort::Device, false, "", &[2, 1, 0]).await;
+        check(Sort::Device, false, "device ~ GPU-1", &[1]).await;
+        // What happens afterwards counts too.
+        fixture.tell(&[reported(1, 2, 0.9), completed(1, 0.9)]).await;
+        check(Sort::Best, true, "", &[1, 0, 2]).await;
+        check(Sort::Started, false, "epochs = 2", &[1]).await;
+    }
+
+    #[tokio::test]
+    async fn two_processes_see_the_same_board() {
+        let fixture = fixture().await;
+        let other = Store::open_read_only(fixture.dir.path().join("studies.db")).await.unwrap();
+        let board = async |store: &Store| store.board(&fixture.study, &BoardQuery::default()).await.unwrap();
+        assert_eq!(board(&other).await, board(&fixture.store).await);
+        fixture.tell(&[reported(4, 1, 0.99), completed(4, 0.99)]).await;
+        assert_eq!(numbers(&board(&other).await), [4, 1, 5, 0, 2, 3]);
+        assert_eq!(board(&other).await, board(&fixture.store).await);
+        for row in board(&other).await.trials {
+            assert_eq!(other.trial(fixture.study.id, row.number).await.unwrap(), Some(row));
+        }
     }
 
     #[tokio::test]

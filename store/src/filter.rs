@@ -1,13 +1,17 @@
-//! A small language for filtering trials, as in `lr < 0.1 and (optimizer = sgd or state != complete)`, parsed here and
-//! handed to SQLite as conditions with bound values.
+//! A small language for filtering trials, as in `lr < 0.1 and (optimizer = sgd or state != complete)`: parsed, its names
+//! looked up in a space, and then asked of each trial. Words in quotes alone are looked for in notes and tags.
+
+use std::cmp::Ordering;
 
 use nightsweep_search::SearchSpace;
-use sqlx::{QueryBuilder, Sqlite};
 use thiserror::Error;
+
+use crate::column::{Cell, Column};
+use crate::standings::Standing;
 
 /// How deeply parentheses and `not` may nest, so that no request exhausts the stack.
 const MAX_DEPTH: usize = 32;
-/// More than anyone types, less than what SQLite's own limits on an expression take.
+/// More than anyone types.
 const MAX_COMPARISONS: usize = 100;
 
 /// A condition on a trial.
@@ -23,7 +27,7 @@ enum Condition {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Operator {
+pub(crate) enum Operator {
     Equal,
     Unequal,
     Less,
@@ -33,10 +37,26 @@ enum Operator {
     Contains,
 }
 
+impl Operator {
+    /// Whether it asks which is greater.
+    fn is_of_size(self) -> bool {
+        !matches!(self, Self::Equal | Self::Unequal | Self::Contains)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
-enum Literal {
+pub(crate) enum Literal {
     Number(f64),
     Text(String),
+}
+
+impl Literal {
+    fn word(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
 }
 
 /// What is wrong with a filter or with the name of a column.
@@ -69,86 +89,6 @@ pub enum FilterError {
     TooLong,
 }
 
-/// What can be filtered and sorted by.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Column {
-    Rank,
-    Number,
-    State,
-    Value,
-    Steps,
-    Attempt,
-    Seconds,
-    Cause,
-    Note,
-    Tag,
-    /// Note and tags together.
-    Text,
-    Pinned,
-    Starred,
-    /// Full names of parameters of which at most one is active in a trial.
-    Params(Vec<String>),
-}
-
-impl Column {
-    fn named(name: &str, space: &SearchSpace) -> Result<Self, FilterError> {
-        Ok(match name {
-            "number" | "trial" => Self::Number,
-            "state" => Self::State,
-            "value" => Self::Value,
-            "steps" | "epochs" => Self::Steps,
-            "attempt" => Self::Attempt,
-            "seconds" => Self::Seconds,
-            "cause" => Self::Cause,
-            "note" => Self::Note,
-            "tag" | "tags" => Self::Tag,
-            "text" => Self::Text,
-            "pinned" => Self::Pinned,
-            "starred" => Self::Starred,
-            _ => return Self::of_param(name, space),
-        })
-    }
-
-    /// The parameter of that name, or those whose last part it is: `lr` is that of whichever optimizer a trial has.
-    pub(crate) fn of_param(name: &str, space: &SearchSpace) -> Result<Self, FilterError> {
-        let names = || space.0.iter().map(|parameter| &parameter.name);
-        let exact: Vec<_> = names().filter(|known| *known == name).cloned().collect();
-        if !exact.is_empty() {
-            return Ok(Self::Params(exact));
-        }
-        let ending = format!(".{name}");
-        let ends: Vec<_> = names().filter(|known| known.ends_with(&ending)).cloned().collect();
-        if ends.is_empty() { Err(FilterError::UnknownName { name: name.to_owned() }) } else { Ok(Self::Params(ends)) }
-    }
-
-    pub(crate) fn push_to(&self, sql: &mut QueryBuilder<Sqlite>, now_ms: i64) {
-        match self {
-            Self::Rank => sql.push("t.rank"),
-            Self::Number => sql.push("t.number"),
-            Self::State => sql.push("t.state"),
-            Self::Value => sql.push("t.shown"),
-            Self::Steps => sql.push("t.steps"),
-            Self::Attempt => sql.push("t.attempt"),
-            Self::Seconds => {
-                sql.push("((t.active_ms + coalesce(").push_bind(now_ms).push(" - t.running_since, 0)) / 1000.0)")
-            }
-            Self::Cause => sql.push("t.cause"),
-            Self::Note => sql.push("coalesce(n.note, '')"),
-            Self::Tag => sql.push("coalesce(n.tags, '')"),
-            Self::Text => sql.push("(coalesce(n.note, '') || ' ' || coalesce(n.tags, ''))"),
-            Self::Pinned => sql.push("coalesce(n.pinned, 0)"),
-            Self::Starred => sql.push("coalesce(n.starred, 0)"),
-            Self::Params(names) => {
-                sql.push("coalesce(NULL");
-                for name in names {
-                    sql.push(", t.params ->> ").push_bind(name.clone());
-                }
-                sql.push(")")
-            }
-        };
-    }
-}
-
 impl Filter {
     /// Reads a filter; nothing for an empty text.
     pub fn parse(text: &str) -> Result<Option<Self>, FilterError> {
@@ -164,115 +104,94 @@ impl Filter {
         }
     }
 
-    /// Appends the condition on `trials t`.
-    pub(crate) fn push_to(
-        &self,
-        sql: &mut QueryBuilder<Sqlite>,
-        space: &SearchSpace,
-        now_ms: i64,
-    ) -> Result<(), FilterError> {
-        self.0.push_to(sql, space, now_ms)
+    /// With its names looked up in a space.
+    pub(crate) fn bind(&self, space: &SearchSpace) -> Result<Bound, FilterError> {
+        self.0.bind(space)
     }
+}
+
+/// A filter whose names are columns.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Bound {
+    Compare { column: Column, operator: Operator, value: Literal },
+    Not(Box<Bound>),
+    All(Vec<Bound>),
+    Any(Vec<Bound>),
 }
 
 impl Condition {
-    fn push_to(&self, sql: &mut QueryBuilder<Sqlite>, space: &SearchSpace, now_ms: i64) -> Result<(), FilterError> {
-        match self {
+    fn bind(&self, space: &SearchSpace) -> Result<Bound, FilterError> {
+        let each = |parts: &[Self]| parts.iter().map(|part| part.bind(space)).collect::<Result<Vec<_>, _>>();
+        Ok(match self {
             Self::Compare { name, operator, value } => {
-                compare(sql, name, &Column::named(name, space)?, *operator, value, now_ms)
+                let column = Column::named(name, space)?;
+                match value {
+                    Literal::Text(word) if operator.is_of_size() => {
+                        return Err(FilterError::WordWithoutOrder { name: name.clone(), word: word.clone() });
+                    }
+                    _ => Bound::Compare { column, operator: *operator, value: value.clone() },
+                }
             }
-            Self::Not(inner) => {
-                sql.push("NOT ");
-                inner.push_to(sql, space, now_ms)
-            }
-            Self::All(parts) => join(sql, " AND ", parts, space, now_ms),
-            Self::Any(parts) => join(sql, " OR ", parts, space, now_ms),
-        }
+            Self::Not(inner) => Bound::Not(Box::new(inner.bind(space)?)),
+            Self::All(parts) => Bound::All(each(parts)?),
+            Self::Any(parts) => Bound::Any(each(parts)?),
+        })
     }
 }
 
-fn join(
-    sql: &mut QueryBuilder<Sqlite>,
-    word: &'static str,
-    parts: &[Condition],
-    space: &SearchSpace,
-    now_ms: i64,
-) -> Result<(), FilterError> {
-    sql.push("(");
-    for (place, part) in parts.iter().enumerate() {
-        if place > 0 {
-            sql.push(word);
+impl Bound {
+    /// Whether it holds of a trial.
+    pub(crate) fn holds(&self, trial: &Standing, rank: Option<u64>, now_ms: i64) -> bool {
+        match self {
+            Self::Compare { column: Column::Tag, operator, value } if !operator.is_of_size() => {
+                let word = value.word();
+                match operator {
+                    Operator::Equal => trial.tags.contains(&word),
+                    Operator::Unequal => !trial.tags.contains(&word),
+                    _ => trial.tags.iter().any(|tag| contains(tag, &word)),
+                }
+            }
+            Self::Compare { column, operator, value } => compare(&column.of(trial, rank, now_ms), *operator, value),
+            Self::Not(inner) => !inner.holds(trial, rank, now_ms),
+            Self::All(parts) => parts.iter().all(|part| part.holds(trial, rank, now_ms)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(trial, rank, now_ms)),
         }
-        part.push_to(sql, space, now_ms)?;
     }
-    sql.push(")");
-    Ok(())
 }
 
 /// A trial without the column is unequal to everything, and neither less nor greater: two-valued, so that `not` works.
-fn compare(
-    sql: &mut QueryBuilder<Sqlite>,
-    name: &str,
-    column: &Column,
-    operator: Operator,
-    value: &Literal,
-    now_ms: i64,
-) -> Result<(), FilterError> {
-    if let (Column::Tag, Operator::Equal | Operator::Unequal) = (column, operator) {
-        let word = match value {
-            Literal::Text(text) => text.clone(),
-            Literal::Number(number) => number.to_string(),
-        };
-        sql.push(if operator == Operator::Equal { "EXISTS" } else { "NOT EXISTS" });
-        sql.push(" (SELECT 1 FROM json_each(coalesce(n.tags, '[]')) WHERE value = ").push_bind(word).push(")");
-        return Ok(());
-    }
-    let sign = match (operator, value) {
-        (Operator::Equal, _) => " IS ",
-        (Operator::Unequal, _) => " IS NOT ",
-        (Operator::Contains, _) => {
-            sql.push("coalesce(instr(lower(");
-            column.push_to(sql, now_ms);
-            let part = match value {
-                Literal::Text(text) => text.to_lowercase(),
-                Literal::Number(number) => number.to_string(),
-            };
-            sql.push("), ").push_bind(part).push(") > 0, 0)");
-            return Ok(());
-        }
-        (_, Literal::Text(word)) => {
-            return Err(FilterError::WordWithoutOrder { name: name.to_owned(), word: word.clone() });
-        }
-        (Operator::Less, _) => " < ",
-        (Operator::LessOrEqual, _) => " <= ",
-        (Operator::Greater, _) => " > ",
-        (Operator::GreaterOrEqual, _) => " >= ",
+fn compare(cell: &Cell<'_>, operator: Operator, value: &Literal) -> bool {
+    let order = match (cell, value) {
+        (Cell::Number(number), Literal::Number(value)) => number.partial_cmp(value),
+        (Cell::Number(number), Literal::Text(word)) => match word.as_str() {
+            // A switch is a number.
+            "true" => number.partial_cmp(&1.0),
+            "false" => number.partial_cmp(&0.0),
+            _ => None,
+        },
+        (Cell::Text(text), Literal::Text(word)) => Some(text.as_ref().cmp(word)),
+        // `note = ""`: the trials without one.
+        (Cell::Nothing, Literal::Text(word)) if word.is_empty() => Some(Ordering::Equal),
+        (Cell::Text(_), Literal::Number(_)) | (Cell::Nothing, _) => None,
     };
-    match value {
-        Literal::Number(number) => {
-            // To SQLite every text is greater than every number.
-            let within = if operator == Operator::Unequal { "NOT IN" } else { "IN" };
-            let joint = if operator == Operator::Unequal { " OR " } else { " AND " };
-            sql.push("(typeof(");
-            column.push_to(sql, now_ms);
-            sql.push(") ").push(within).push(" ('integer', 'real')").push(joint);
-            column.push_to(sql, now_ms);
-            sql.push(sign).push_bind(*number).push(")");
-        }
-        Literal::Text(text) => {
-            sql.push("(");
-            column.push_to(sql, now_ms);
-            sql.push(sign);
-            match (column, text.as_str()) {
-                // SQLite gives a JSON switch as 1 or 0.
-                (Column::Params(_) | Column::Pinned | Column::Starred, "true") => sql.push("1"),
-                (Column::Params(_) | Column::Pinned | Column::Starred, "false") => sql.push("0"),
-                _ => sql.push_bind(text.clone()),
-            };
-            sql.push(")");
-        }
+    match operator {
+        Operator::Equal => order == Some(Ordering::Equal),
+        Operator::Unequal => order != Some(Ordering::Equal),
+        Operator::Less => order == Some(Ordering::Less),
+        Operator::LessOrEqual => order.is_some_and(Ordering::is_le),
+        Operator::Greater => order == Some(Ordering::Greater),
+        Operator::GreaterOrEqual => order.is_some_and(Ordering::is_ge),
+        Operator::Contains => match cell {
+            Cell::Nothing => false,
+            Cell::Number(number) => contains(&number.to_string(), &value.word()),
+            Cell::Text(text) => contains(text, &value.word()),
+        },
     }
-    Ok(())
+}
+
+/// Whichever way both are written.
+fn contains(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -372,6 +291,14 @@ impl Parser<'_> {
         self.comparisons += 1;
         if self.comparisons > MAX_COMPARISONS {
             return Err(FilterError::TooLong);
+        }
+        // Words in quotes alone are looked for in notes and tags.
+        if let [Token::Quoted(words), rest @ ..] = self.tokens
+            && !matches!(rest.first(), Some(Token::Operator(_)))
+        {
+            self.tokens = rest;
+            let value = Literal::Text(words.clone());
+            return Ok(Condition::Compare { name: "text".to_owned(), operator: Operator::Contains, value });
         }
         let name = match self.tokens.first() {
             Some(Token::Word(name) | Token::Quoted(name)) => name.clone(),

@@ -9,7 +9,7 @@ use sqlx::Row;
 use crate::open::{QueryError, Store};
 use crate::studies::StudyId;
 use crate::trials::TrialRow;
-use crate::words::{from_json, from_word, signed, unsigned};
+use crate::words::{from_json, signed, unsigned};
 
 /// What a trial said of itself after a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -134,21 +134,16 @@ impl Store {
 
     /// Every trial that has a value, in the order of their ends, those that have not ended last.
     pub async fn history(&self, study: StudyId) -> Result<Vec<Point>, QueryError> {
-        let rows = sqlx::query(
-            "SELECT number, state, shown, coalesce(finished_at, started_at) AS at FROM trials \
-             WHERE study = ? AND standing IS NOT NULL ORDER BY finished_at IS NULL, at, number",
-        )
-        .bind(study.0)
-        .fetch_all(&self.reader)
-        .await?;
-        let point = |row: &sqlx::sqlite::SqliteRow| {
-            Ok(Point {
-                trial: TrialNumber(unsigned(row.try_get("number")?)),
-                state: from_word(row.try_get("state")?)?,
-                value: row.try_get("shown")?,
-                at_ms: row.try_get("at")?,
+        let standings = self.standings(study).await?;
+        let ranked = standings.trials.iter().zip(&standings.ranks).filter(|(_, rank)| rank.is_some());
+        let mut points: Vec<(bool, Point)> = ranked
+            .filter_map(|(trial, _)| {
+                let at_ms = trial.finished_at_ms.unwrap_or(trial.started_at_ms);
+                let point = Point { trial: trial.number, state: trial.state, value: trial.shown?, at_ms };
+                Some((trial.finished_at_ms.is_none(), point))
             })
-        };
-        rows.iter().map(point).collect()
+            .collect();
+        points.sort_by_key(|(unfinished, point)| (*unfinished, point.at_ms, point.trial));
+        Ok(points.into_iter().map(|(_, point)| point).collect())
     }
 }

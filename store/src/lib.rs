@@ -4,6 +4,7 @@
 //! [`Store::rebuild`] makes the tables again from the log alone.
 
 mod board;
+mod column;
 mod derive;
 mod details;
 mod events;
@@ -13,6 +14,7 @@ mod lock;
 mod open;
 mod optuna;
 mod provenance;
+mod standings;
 mod studies;
 mod summary;
 mod tensorboard;

@@ -9,6 +9,8 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use thiserror::Error;
 
+use crate::standings::Known;
+
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// SQLite's own codes, which sqlx hands through as text.
@@ -22,6 +24,7 @@ pub struct Store {
     pub(crate) reader: SqlitePool,
     writer: Option<SqlitePool>,
     file: Arc<OpenFile>,
+    pub(crate) known: Known,
 }
 
 /// Which file is open, whatever its name means by now.
@@ -45,7 +48,7 @@ impl Store {
         migrate(&writer, path).await?;
         let reader = pool(4).connect_with(options(path).read_only(true)).await;
         let reader = reader.map_err(|error| OpenError::of(error, path))?;
-        Ok(Self { reader, writer: Some(writer), file: Arc::new(OpenFile::at(path)) })
+        Ok(Self { reader, writer: Some(writer), file: Arc::new(OpenFile::at(path)), known: Known::default() })
     }
 
     /// Opens a file that exists, to look at it while another process may write to it.
@@ -57,7 +60,7 @@ impl Store {
         let reader = pool(4).connect_with(options(path).read_only(true)).await;
         let reader = reader.map_err(|error| OpenError::of(error, path))?;
         check_version(&reader, path).await?;
-        Ok(Self { reader, writer: None, file: Arc::new(OpenFile::at(path)) })
+        Ok(Self { reader, writer: None, file: Arc::new(OpenFile::at(path)), known: Known::default() })
     }
 
     /// Whether nothing can be written through it.

@@ -8,7 +8,7 @@ use crate::events::Seq;
 use crate::open::{QueryError, Store};
 use crate::studies::StudyId;
 use crate::trials::TrialRow;
-use crate::words::{from_json, from_word, unsigned};
+use crate::words::{from_json, unsigned};
 
 /// How many trials are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -106,14 +106,10 @@ impl Store {
     pub async fn summary(&self, study: StudyId) -> Result<Summary, QueryError> {
         let mut counts = StateCounts::default();
         let (mut steps, mut active_ms) = (0, 0);
-        let states = sqlx::query(
-            "SELECT state, count(*) AS trials, sum(steps - coalesce(forked_after, 0)) AS steps, sum(active_ms) AS active_ms \
-             FROM trials WHERE study = ? GROUP BY state",
-        );
-        for row in states.bind(study.0).fetch_all(&self.reader).await? {
-            *counts.of_mut(from_word(row.try_get("state")?)?) = unsigned(row.try_get("trials")?);
-            steps += unsigned(row.try_get("steps")?);
-            active_ms += unsigned(row.try_get("active_ms")?);
+        for trial in &self.standings(study).await?.trials {
+            *counts.of_mut(trial.state) += 1;
+            steps += trial.steps - trial.inherited_steps;
+            active_ms += trial.active_ms;
         }
         let ends = sqlx::query(
             "SELECT (SELECT at FROM events WHERE study = ?1 ORDER BY seq LIMIT 1) AS first, \
@@ -147,7 +143,9 @@ impl Store {
 
     async fn controller(&self, study: StudyId) -> Result<Controller, QueryError> {
         let row = sqlx::query(
-            "SELECT at, body FROM events WHERE study = ? AND kind IN ('opened', 'closed') ORDER BY seq DESC LIMIT 1",
+            // Else SQLite walks back over the log in its order.
+            "SELECT at, body FROM events INDEXED BY events_by_kind \
+             WHERE study = ? AND kind IN ('opened', 'closed') ORDER BY seq DESC LIMIT 1",
         );
         let Some(row) = row.bind(study.0).fetch_optional(&self.reader).await? else { return Ok(Controller::None) };
         let at_ms = row.try_get("at")?;

@@ -1,27 +1,26 @@
 //! A trial as the pages show it.
 
+use std::collections::HashMap;
+
 use nightsweep_search::{FailureCause, Origin, Params, PauseReason, TrialNumber, TrialState};
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row};
 
 use crate::open::{QueryError, Store};
 use crate::studies::StudyId;
 use crate::words::{from_json, from_word, signed, unsigned};
 
-/// The columns of [`TrialRow`] from `trials t`, `assignments a` and `annotations n`; the study is bound after it, then
-/// comes [`JOINS`]. Ranks stand in the same pass over the trials: a join with them would be a loop in a loop.
-pub(crate) const COLUMNS: &str = "SELECT t.number, t.state, t.params, t.why, t.attempt, t.steps, t.value, \
-    t.last_value, t.best_value, t.best_step, t.started_at, t.finished_at, t.active_ms, t.running_since, t.pause, \
-    t.cause, t.message, t.rank, t.parent, t.forked_after, t.replaces, t.violation, a.slot, a.device, a.pid, coalesce(n.note, '') AS note, \
-    coalesce(n.tags, '[]') AS tags, coalesce(n.pinned, 0) AS pinned, coalesce(n.starred, 0) AS starred \
-    FROM (SELECT *, iif(standing IS NULL, NULL, rank() OVER (ORDER BY standing IS NULL, standing, violation, loss)) AS rank \
-    FROM trials WHERE study = ";
-
-/// What follows the study.
-pub(crate) const JOINS: &str = ") t \
+/// The columns of [`TrialRow`] but the rank; the study is bound after it.
+const COLUMNS: &str = "SELECT t.number, t.state, t.params, t.why, t.attempt, t.steps, t.value, t.last_value, \
+    t.best_value, t.best_step, t.started_at, t.finished_at, t.active_ms, t.running_since, t.pause, t.cause, t.message, \
+    t.parent, t.forked_after, t.replaces, t.violation, a.slot, a.device, a.pid, coalesce(n.note, '') AS note, \
+    coalesce(n.tags, '[]') AS tags, coalesce(n.pinned, 0) AS pinned, coalesce(n.starred, 0) AS starred FROM trials t \
     LEFT JOIN assignments a ON a.study = t.study AND a.trial = t.number AND a.attempt = t.attempt \
-    LEFT JOIN annotations n ON n.study = t.study AND n.trial = t.number ";
+    LEFT JOIN annotations n ON n.study = t.study AND n.trial = t.number WHERE t.study = ";
+
+/// For so many trials all are read: a list of their numbers would be longer than what it spares.
+const MANY: usize = 5000;
 
 /// One trial and where it stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -94,11 +93,12 @@ impl TrialRow {
         self.active_ms + self.running_since_ms.map_or(0, |since| unsigned(now_ms - since))
     }
 
-    pub(crate) fn read(row: &SqliteRow) -> Result<Self, QueryError> {
+    /// Without its rank.
+    fn read(row: &SqliteRow) -> Result<Self, QueryError> {
         Ok(Self {
             number: TrialNumber(unsigned(row.try_get("number")?)),
             state: from_word(row.try_get("state")?)?,
-            rank: row.try_get::<Option<i64>, _>("rank")?.map(unsigned),
+            rank: None,
             value: row.try_get("value")?,
             last_value: row.try_get("last_value")?,
             best_value: row.try_get("best_value")?,
@@ -140,11 +140,28 @@ fn origin(row: &SqliteRow) -> Result<Option<Origin>, QueryError> {
 impl Store {
     /// The trial of that number, if there is one.
     pub async fn trial(&self, study: StudyId, number: TrialNumber) -> Result<Option<TrialRow>, QueryError> {
-        let mut query = sqlx::QueryBuilder::new(COLUMNS);
-        query.push_bind(study.0).push(JOINS);
-        query.push("WHERE t.study = ").push_bind(study.0).push(" AND t.number = ").push_bind(signed(number.0));
-        let row = query.build().fetch_optional(&self.reader).await?;
-        row.map(|row| TrialRow::read(&row)).transpose()
+        let mut query = QueryBuilder::new(COLUMNS);
+        query.push_bind(study.0).push(" AND t.number = ").push_bind(signed(number.0));
+        let Some(row) = query.build().fetch_optional(&self.reader).await? else { return Ok(None) };
+        let rank = self.standings(study).await?.rank(number);
+        Ok(Some(TrialRow { rank, ..TrialRow::read(&row)? }))
+    }
+
+    /// The trials of those numbers, without their ranks.
+    pub(crate) async fn rows(
+        &self,
+        study: StudyId,
+        numbers: &[TrialNumber],
+    ) -> Result<HashMap<TrialNumber, TrialRow>, QueryError> {
+        let mut query = QueryBuilder::new(COLUMNS);
+        query.push_bind(study.0);
+        if numbers.len() < MANY {
+            let wanted = serde_json::to_string(numbers).map_err(QueryError::Unreadable)?;
+            query.push(" AND t.number IN (SELECT value FROM json_each(").push_bind(wanted).push("))");
+        }
+        let rows = query.build().fetch_all(&self.reader).await?;
+        let read = |row: &SqliteRow| TrialRow::read(row).map(|trial| (trial.number, trial));
+        rows.iter().map(read).collect()
     }
 
     /// The best complete trial, or the best so far as long as none is; one that keeps the study's constraints, if any does.

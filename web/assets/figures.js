@@ -70,7 +70,9 @@ class Figure {
   }
 
   fail(error) {
-    this.say(`This figure could not be drawn: ${error.message}. `);
+    // A browser's own words for that are no help.
+    const why = error instanceof TypeError ? "the server did not answer" : error.message;
+    this.say(`This figure could not be drawn: ${why}. `);
     const again = document.createElement("button");
     again.textContent = "Try again";
     again.addEventListener("click", () => this.load());

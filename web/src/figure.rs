@@ -32,6 +32,7 @@ pub(crate) use self::compare::{COMPARED, compare};
 pub(crate) use self::draw::svg;
 pub use self::draw::{DrawError, Format};
 pub(crate) use self::history::history;
+use self::material::MAX_DOTS;
 pub use self::material::Material;
 pub use self::parallel::Parallel;
 pub(crate) use self::theme::SERIES;
@@ -51,7 +52,11 @@ const fn row(name: &'static str, title: &'static str, about: &'static str, make:
 
 const FIGURES: [Row; 15] = [
     row("history", "Best so far", "Values of all trials in the order of their ends.", |it| {
-        Content::Panels(vec![history(&it.history(), it.study.direction, &it.study.metric)])
+        let points = it.history();
+        if points.is_empty() {
+            return Content::Nothing("No trial has reported yet.".to_owned());
+        }
+        Content::Panels(vec![history(&points, it.study.direction, &it.study.metric, MAX_DOTS)])
     }),
     row(
         "parallel",

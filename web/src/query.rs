@@ -68,6 +68,13 @@ impl BoardView {
             "value" => Sort::Value,
             "steps" => Sort::Steps,
             "time" => Sort::Time,
+            "best" => Sort::Best,
+            "speed" => Sort::Speed,
+            "memory" => Sort::Memory,
+            "device" => Sort::Device,
+            "started" => Sort::Started,
+            "tags" => Sort::Tags,
+            "note" => Sort::Note,
             param => Sort::Param(param.to_owned()),
         };
         Ok(BoardQuery {
@@ -82,7 +89,8 @@ impl BoardView {
 
     /// Sorted by that, or the other way round if it is already; from the beginning.
     pub(crate) fn sorted_by(&self, sort: &str) -> Self {
-        let descending = if self.sort == sort { !self.descending } else { sort == "value" || sort == "number" };
+        let greatest_first = ["value", "number", "best", "speed", "started"].contains(&sort);
+        let descending = if self.sort == sort { !self.descending } else { greatest_first };
         Self { sort: sort.to_owned(), descending, offset: 0, ..self.clone() }
     }
 

@@ -3,11 +3,11 @@
 use nightsweep_search::{Direction, TrialState};
 use nightsweep_store::Point;
 
-use super::material::thin_dots;
+use super::material::thin;
 use super::{Axis, Colour, Kind, Mark, Panel};
 
-/// The line of the best is of all trials, also where dots are left out.
-pub(crate) fn history(points: &[Point], direction: Direction, metric: &str) -> Panel {
+/// No more than so many dots of each kind; the line of the best is of all trials, also where dots are left out.
+pub(crate) fn history(points: &[Point], direction: Direction, metric: &str, most: usize) -> Panel {
     // What has only begun would squeeze the scale.
     let settled = |point: &&Point| !matches!(point.state, TrialState::Running | TrialState::Waiting);
     let points: Vec<&Point> = points.iter().filter(settled).collect();
@@ -40,7 +40,7 @@ pub(crate) fn history(points: &[Point], direction: Direction, metric: &str) -> P
     let y = Axis::over(metric, Kind::Linear, points.iter().map(|point| point.value));
     let mut panel = Panel::new("", x, y);
     for ((state, name), dots) in dots.into_iter().rev() {
-        let dots = thin_dots(&dots);
+        let dots = thin(&dots, most);
         let hollow = state != TrialState::Complete;
         panel.marks.push(Mark::Dots {
             name: name.to_owned(),
@@ -73,7 +73,7 @@ mod tests {
         let point = |value, state| Point { trial: TrialNumber(0), state, value, at_ms: 0 };
         let check = |values: &[f64], direction, expected: &[f64]| {
             let points: Vec<_> = values.iter().map(|value| point(*value, TrialState::Complete)).collect();
-            let panel = history(&points, direction, "m");
+            let panel = history(&points, direction, "m", 10);
             let Some(Mark::Line { y, .. }) = panel.marks.last() else { panic!("no line") };
             assert_eq!(y, expected);
         };

@@ -11,7 +11,7 @@ use crate::format;
 use crate::query::{ParamColumn, columns};
 
 /// More dots than this only make a page slow.
-const MAX_DOTS: usize = 2000;
+pub(crate) const MAX_DOTS: usize = 2000;
 /// More lines than this nobody tells apart.
 const MAX_LINES: usize = 60;
 

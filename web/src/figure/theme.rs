@@ -1,5 +1,6 @@
-//! The colours of all figures and pages, by day and by night: Okabe and Ito's, told apart with every kind of colour
-//! blindness, made darker on white and lighter on black until text in them keeps a contrast of 4.5.
+//! The colours of all figures and pages, by day and by night: from Okabe and Ito's, made darker on white and lighter on
+//! black until text in them keeps a contrast of 4.5, and moved apart in lightness where that brought two together for
+//! people with a kind of colour blindness.
 
 use serde::Serialize;
 
@@ -38,12 +39,12 @@ pub(crate) type Rgb = (u8, u8, u8);
 impl Theme {
     pub(crate) fn of(self, colour: Colour) -> Rgb {
         let (light, dark) = match colour {
-            Colour::Blue => ((0x00, 0x72, 0xb2), (0x5d, 0xb3, 0xec)),
-            Colour::Orange => ((0xc2, 0x4f, 0x00), (0xff, 0x9a, 0x4d)),
-            Colour::Green => ((0x00, 0x7a, 0x58), (0x3c, 0xc7, 0x9b)),
-            Colour::Purple => ((0xa3, 0x49, 0x7e), (0xe0, 0x9c, 0xc4)),
-            Colour::Yellow => ((0x94, 0x68, 0x00), (0xec, 0xc0, 0x4f)),
-            Colour::Grey => ((0x5f, 0x68, 0x76), (0x98, 0xa2, 0xb3)),
+            Colour::Blue => ((0x00, 0x6f, 0xae), (0x5d, 0xb3, 0xec)),
+            Colour::Orange => ((0xb9, 0x4a, 0x04), (0xff, 0x99, 0x4d)),
+            Colour::Green => ((0x00, 0x7a, 0x58), (0x49, 0xcb, 0x9a)),
+            Colour::Purple => ((0x8a, 0x24, 0x66), (0xe5, 0x9f, 0xcb)),
+            Colour::Yellow => ((0x70, 0x46, 0x00), (0xfa, 0xcc, 0x57)),
+            Colour::Grey => ((0x64, 0x6c, 0x78), (0x8f, 0x99, 0xab)),
         };
         self.pick(light, dark)
     }
@@ -97,6 +98,8 @@ pub(crate) fn hex((red, green, blue): Rgb) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const SHEET: &str = include_str!("../../assets/style.css");
@@ -109,13 +112,14 @@ mod tests {
         (Colour::Grey, "grey"),
     ];
 
+    fn linear(value: u8) -> f64 {
+        let value = f64::from(value) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    }
+
     /// As WCAG 2.2 defines it.
     fn contrast(one: Rgb, other: Rgb) -> f64 {
-        let channel = |value: u8| {
-            let value = f64::from(value) / 255.0;
-            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-        };
-        let light = |(red, green, blue): Rgb| 0.2126 * channel(red) + 0.7152 * channel(green) + 0.0722 * channel(blue);
+        let light = |(red, green, blue): Rgb| 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
         let (low, high) = (light(one).min(light(other)), light(one).max(light(other)));
         (high + 0.05) / (low + 0.05)
     }
@@ -136,12 +140,75 @@ mod tests {
         }
     }
 
+    /// The colours that the style sheet names, by day or by night.
+    fn variables(theme: Theme) -> BTreeMap<&'static str, Rgb> {
+        let block = SHEET.split(":root {").nth(if theme == Theme::Light { 1 } else { 2 }).unwrap();
+        let rules = block.split('}').next().unwrap().split(';').filter_map(|rule| rule.trim().split_once(": #"));
+        let read = |text: &str, at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        rules.map(|(name, hex)| (name, (read(hex, 0), read(hex, 2), read(hex, 4)))).collect()
+    }
+
     #[test]
-    fn every_colour_can_be_read_on_its_paper() {
+    fn every_text_and_every_edge_of_the_pages_has_the_contrast_that_wcag_aa_asks_for() {
+        const PAPERS: [&str; 4] = ["--paper", "--card", "--hover", "--win"];
+        const TEXTS: [&str; 9] =
+            ["--ink", "--soft", "--accent", "--blue", "--orange", "--green", "--purple", "--yellow", "--grey"];
         for theme in [Theme::Light, Theme::Dark] {
-            let text = ALL.iter().map(|(colour, _)| theme.of(*colour)).chain([theme.ink(), theme.soft()]);
-            for colour in text {
-                assert!(contrast(colour, theme.paper()) >= 4.5, "{theme:?} {}", hex(colour));
+            let known = variables(theme);
+            let check = |text: &str, paper: &str, least: f64| {
+                let contrast = contrast(known[text], known[paper]);
+                assert!(contrast >= least, "{theme:?}: {text} on {paper} has {contrast:.2}");
+            };
+            for paper in PAPERS {
+                TEXTS.iter().for_each(|text| check(text, paper, 4.5));
+                // What is not text: stars, the edges of fields and the ring around what has the focus.
+                ["--win-edge", "--edge", "--accent"].iter().for_each(|part| check(part, paper, 3.0));
+            }
+            // Buttons, and the labels over points of figures.
+            check("--card", "--accent", 4.5);
+            check("--card", "--ink", 4.5);
+        }
+    }
+
+    /// What is left of a colour with one kind of cone missing (Machado, Oliveira and Fernandes 2009, severity 1).
+    const MISSING: [(&str, [[f64; 3]; 3]); 4] = [
+        ("none", [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+        ("red", [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+        ("green", [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
+        ("blue", [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]),
+    ];
+
+    fn times(matrix: [[f64; 3]; 3], vector: [f64; 3]) -> [f64; 3] {
+        matrix.map(|row| row.iter().zip(vector).map(|(one, other)| one * other).sum())
+    }
+
+    /// CIELAB under D65.
+    fn lab(rgb: [f64; 3]) -> [f64; 3] {
+        let xyz = times(
+            [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]],
+            rgb.map(|value| value.clamp(0.0, 1.0)),
+        );
+        let curve = |value: f64| if value > 0.008856 { value.cbrt() } else { 7.787 * value + 16.0 / 116.0 };
+        let [x, y, z] = [curve(xyz[0] / 0.95047), curve(xyz[1]), curve(xyz[2] / 1.08883)];
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+    }
+
+    #[test]
+    fn the_colours_of_lines_and_states_differ_with_every_kind_of_colour_blindness() {
+        for theme in [Theme::Light, Theme::Dark] {
+            for (cone, matrix) in MISSING {
+                let seen = |colour| {
+                    let (red, green, blue) = theme.of(colour);
+                    lab(times(matrix, [red, green, blue].map(linear)))
+                };
+                for (place, (one, _)) in ALL.iter().enumerate() {
+                    for (other, _) in &ALL[place + 1..] {
+                        let (a, b) = (seen(*one), seen(*other));
+                        let apart = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                        // A difference of 2.3 is just seen by people with all three cones.
+                        assert!(apart >= 9.0, "{theme:?}, without {cone}: {one:?} and {other:?} are {apart:.1} apart");
+                    }
+                }
             }
         }
     }

@@ -53,10 +53,11 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
             }
         }
         section.panel #history data-patch {
-            h2 { "Best so far"
-            }
+            h2 { "Best so far" }
             (drawn("Values of all trials in the order of their ends, and the best so far", |size| {
-                figure::svg(&figure::history(&content.history, study.direction, ""), size)
+                // More dots than a third of the pixels of the width only make the page heavy.
+                let most = size.0 as usize / 3;
+                figure::svg(&figure::history(&content.history, study.direction, "", most), size)
             }))
         }
         (brush(study))
@@ -123,7 +124,7 @@ fn glance(study: &StudyRow, summary: &Summary) -> Markup {
 fn filter(content: &BoardPage, columns: &[ParamColumn]) -> Markup {
     let BoardPage { study, summary, view, .. } = content;
     let address = study_address(&study.name);
-    let sorts = ["rank", "number", "value", "steps", "time", "state"];
+    let sorts = ["rank", "number", "value", "best", "steps", "time", "state", "speed", "memory", "device", "started"];
     html! {
         nav.states #states data-patch aria-label="Trials by state" {
             a.chip href={ (address) (BoardView { states: Vec::new(), offset: 0, ..view.clone() }.address()) }
@@ -159,8 +160,8 @@ fn filter(content: &BoardPage, columns: &[ParamColumn]) -> Markup {
         @if let Some(mistake) = &content.mistake {
             p.mistake role="alert" { (mistake) ". All trials are shown. A filter compares a parameter, or "
                 code { "value" } ", " code { "state" } ", " code { "epochs" } ", " code { "seconds" } ", "
-                code { "cause" } ", " code { "note" } ", " code { "tag" } ", with a number or a word; comparisons are joined by "
-                code { "and" } ", " code { "or" } ", " code { "not" } " and parentheses." }
+                code { "speed" } ", " code { "memory" } ", " code { "device" } ", " code { "cause" } ", " code { "note" } ", " code { "tag" } ", with a number or a word; comparisons are joined by "
+                code { "and" } ", " code { "or" } ", " code { "not" } " and parentheses. Words in quotes alone are looked for in notes and tags." }
         }
     }
 }
@@ -186,6 +187,10 @@ const fn column(name: &'static str, class: &'static str, shown: bool, sort: Opti
     Column { name, class, shown, sort }
 }
 
+/// What trials measure under these names.
+const SPEED: &str = "images_per_second";
+const MEMORY: &str = "peak_memory_bytes";
+
 const BEFORE: [Column; 5] = [
     column("rank", "number rank", true, Some("rank")),
     column("trial", "number trial", true, Some("number")),
@@ -196,20 +201,28 @@ const BEFORE: [Column; 5] = [
 const AFTER: [Column; 9] = [
     column("epochs", "number", true, Some("steps")),
     column("time", "number", true, Some("time")),
-    column("device", "device", true, None),
-    column("images/s", "number", false, None),
-    column("memory", "number", false, None),
-    column("best", "number", false, None),
-    column("started", "number", false, None),
-    column("tags", "tags", true, None),
-    column("note", "note", false, None),
+    column("device", "device", true, Some("device")),
+    column("images/s", "number", true, Some("speed")),
+    column("memory", "number", true, Some("memory")),
+    column("best", "number", false, Some("best")),
+    column("started", "number", false, Some("started")),
+    column("tags", "tags", true, Some("tags")),
+    column("note", "note", false, Some("note")),
 ];
 
 /// All columns there are, each with whether it is shown now; the chosen ones first, in their order.
 fn all_columns(content: &BoardPage, params: &[ParamColumn]) -> Vec<(String, bool)> {
     let chosen = &content.view.columns;
     let tags = content.board.trials.iter().any(|trial| !trial.tags.is_empty());
-    let fixed = |row: &Column| (row.name.to_owned(), row.shown && (row.name != "tags" || tags));
+    let measured = |name: &str| content.metrics.values().any(|metrics| metrics.contains_key(name));
+    // What no trial of the page has takes no place.
+    let has_any = |name: &str| match name {
+        "tags" => tags,
+        "images/s" => measured(SPEED),
+        "memory" => measured(MEMORY),
+        _ => true,
+    };
+    let fixed = |row: &Column| (row.name.to_owned(), row.shown && has_any(row.name));
     let params = params.iter().map(|it| (it.label.clone(), true));
     let all: Vec<(String, bool)> = BEFORE.iter().map(fixed).chain(params).chain(AFTER.iter().map(fixed)).collect();
     if chosen.is_empty() {
@@ -335,8 +348,8 @@ fn cell(content: &BoardPage, params: &[ParamColumn], name: &str, trial: &TrialRo
                 "epochs" => (trial.steps),
                 "time" => (format::duration(trial.active_ms_at(format::now_ms()))),
                 "device" => @match &trial.slot { Some(slot) => (slot), None => span.none { "–" } },
-                "images/s" => @match measured("images_per_second") { Some(it) => (format::short(it)), None => span.none { "–" } },
-                "memory" => @match measured("peak_memory_bytes") { Some(it) => { (format::short(it / f64::from(1 << 20))) " MiB" }, None => span.none { "–" } },
+                "images/s" => @match measured(SPEED) { Some(it) => (format::short(it)), None => span.none { "–" } },
+                "memory" => @match measured(MEMORY) { Some(it) => { (format::short(it / f64::from(1 << 20))) " MiB" }, None => span.none { "–" } },
                 "best" => (metric(trial.best_value)),
                 "started" => (format::day_and_time(trial.started_at_ms)),
                 "tags" => @for tag in &trial.tags { span.tag { (tag) } },

@@ -1,55 +1,20 @@
-//! A made-up study in a temporary store, served on 127.0.0.1:8787, to look at the pages: no trial of it was trained.
-//! With `--live`, the running trials go on reporting; `--trials 50000` makes a large one of 30 reports a trial,
-//! `--store FILE` keeps the store there, and `--optuna FILE` writes the study as Optuna has it.
+//! A study that nobody trained: its values and times are drawn from the trials' numbers, the same each time.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use nightsweep_search::{
     Attempt, Condition, Direction, Distribution, Event, FailureCause, ParamValue, Parameter, Params, PauseReason,
     Scale, SearchSpace, TrialNumber,
 };
 use nightsweep_store::{Level, NewStudy, Store, StudyId};
-use nightsweep_web::{DEFAULT_ADDRESS, WebSettings, serve};
-use tokio::net::TcpListener;
 
-const EPOCHS: u64 = 12;
-
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let dir = tempfile::tempdir()?;
-    let path = argument("--store").map_or_else(|| dir.path().join("demo.db"), Into::into);
-    let is_new = !path.exists();
-    let store = Store::open(path).await?;
-    if is_new {
-        let study = store.create_study(demo_study()).await?;
-        match argument("--trials") {
-            Some(trials) => many(&store, study, trials.parse()?).await?,
-            None => few(&store, study).await?,
-        }
-    }
-    let row = store.study_named("fashion-overnight").await?.ok_or("the store has another study")?;
-    if let Some(path) = argument("--optuna") {
-        println!("{} trials for Optuna", store.export_optuna(&row, path.as_ref()).await?);
-    }
-    let listener = TcpListener::bind(DEFAULT_ADDRESS).await?;
-    println!("http://{DEFAULT_ADDRESS}");
-    if std::env::args().any(|argument| argument == "--live") {
-        tokio::spawn(go_on(store.clone(), row.id));
-    }
-    let interrupted = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    Ok(serve(listener, store, WebSettings::for_address(DEFAULT_ADDRESS, None)?, interrupted).await?)
-}
-
-/// What follows that word on the command line.
-fn argument(name: &str) -> Option<String> {
-    std::env::args().skip_while(|word| word != name).nth(1)
-}
+/// The name of the study.
+pub const NAME: &str = "fashion-overnight";
+/// Epochs of a trial that comes to its end.
+pub const EPOCHS: u64 = 12;
 
 /// So many trials of 30 reports, ten at a time.
-async fn many(store: &Store, study: StudyId, trials: u64) -> Result<(), Box<dyn std::error::Error>> {
+pub async fn many(store: &Store, study: StudyId, trials: u64) -> Result<(), Box<dyn std::error::Error>> {
     const AT_ONCE: u64 = 10;
     let began = jiff::Timestamp::now().as_millisecond() - i64::try_from(trials / AT_ONCE)? * 40_000;
     let opened = Event::Opened { pid: std::process::id(), host: "demo".to_owned(), version: "0.1.0".to_owned() };
@@ -83,7 +48,7 @@ async fn many(store: &Store, study: StudyId, trials: u64) -> Result<(), Box<dyn 
 }
 
 /// 64 trials of every kind, two of which are running.
-async fn few(store: &Store, study: StudyId) -> Result<(), Box<dyn std::error::Error>> {
+pub async fn few(store: &Store, study: StudyId) -> Result<(), Box<dyn std::error::Error>> {
     let began = jiff::Timestamp::now().as_millisecond() - 2 * 3_600_000;
     let opened = Event::Opened { pid: std::process::id(), host: "demo".to_owned(), version: "0.1.0".to_owned() };
     store.append_all_at(study, began, &[opened]).await?;
@@ -100,7 +65,8 @@ fn noise(number: u64, stream: u64) -> f64 {
     (mixed >> 11) as f64 / (1u64 << 53) as f64
 }
 
-fn demo_study() -> NewStudy {
+/// What is asked for.
+pub fn study(name: &str) -> NewStudy {
     let text = |words: &[&str]| Distribution::Categorical {
         choices: words.iter().map(|word| ParamValue::Text((*word).to_owned())).collect(),
     };
@@ -111,7 +77,7 @@ fn demo_study() -> NewStudy {
     let parameter = |name: &str, distribution, when| Parameter { name: name.to_owned(), distribution, when };
     let batches = Distribution::Ordinal { choices: [64, 128, 256].map(ParamValue::Int).to_vec() };
     NewStudy {
-        name: "fashion-overnight".to_owned(),
+        name: name.to_owned(),
         source: String::new(),
         plan: serde_json::json!({}),
         metric: "val_accuracy".to_owned(),
@@ -133,7 +99,8 @@ fn demo_study() -> NewStudy {
     }
 }
 
-fn params(number: u64) -> Params {
+/// The point that a trial tries.
+pub fn params(number: u64) -> Params {
     let draw = |stream| noise(number, stream);
     let text = |word: &str| ParamValue::Text(word.to_owned());
     let mut params = vec![("batch_size", ParamValue::Int([64, 128, 256][(draw(0) * 3.0) as usize]))];
@@ -150,7 +117,8 @@ fn params(number: u64) -> Params {
     params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn reported(number: u64, step: u64, attempt: u32) -> Event {
+/// What a trial reports after an epoch.
+pub fn reported(number: u64, step: u64, attempt: u32) -> Event {
     let height = 0.93 - 0.25 * (noise(number, 2) - 0.55).powi(2) - 0.08 * noise(number, 7);
     let progress = 1.0 - (-(step as f64) * (0.25 + 0.5 * noise(number, 8))).exp();
     let value = 0.1 + (height - 0.1) * progress + 0.008 * (noise(number * 100 + step, 9) - 0.5);
@@ -160,6 +128,7 @@ fn reported(number: u64, step: u64, attempt: u32) -> Event {
         ("train_accuracy", (value + 0.02 * progress).min(0.999)),
         ("lr", 0.05 * (1.0 + (std::f64::consts::PI * step as f64 / EPOCHS as f64).cos())),
         ("images_per_second", 5200.0 + 300.0 * noise(number * 100 + step, 10)),
+        ("peak_memory_bytes", 3e8 + 2e8 * noise(number, 0).powi(2)),
     ];
     let metrics: BTreeMap<_, _> = metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Event::Reported { trial: TrialNumber(number), attempt: Attempt(attempt), step, value: Some(value), metrics }
@@ -234,16 +203,4 @@ async fn complete(
     let completed = Event::Completed { trial: TrialNumber(number), attempt: Attempt(attempt), value };
     store.append_all_at(study, at, &[completed]).await?;
     Ok(())
-}
-
-/// The two trials that run report on, and complete.
-async fn go_on(store: Store, study: StudyId) {
-    for step in 6..=EPOCHS {
-        for number in [62, 63] {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            if store.append(study, &reported(number, step, 1)).await.is_err() {
-                return;
-            }
-        }
-    }
 }
