@@ -7,6 +7,7 @@ mod doctor;
 mod evaluate;
 mod event_files;
 mod export;
+mod files;
 mod import;
 mod init;
 mod lr_find;

@@ -7,16 +7,21 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::config::{ConfigError, StudyConfig};
+use crate::event::Event;
 use crate::params::{ParamValue, Params};
 use crate::record::Trial;
+use crate::sampler::SamplerKind;
 use crate::space::{Distribution, Parameter, Scale, SearchSpace};
-use crate::study::Study;
+use crate::study::{Study, TellError};
 use crate::trial::{Direction, Loss, TrialNumber};
 
 /// The parameter that says which trial of the earlier study is trained again.
 pub const CANDIDATE: &str = "candidate";
 /// The parameter that says on which of the fresh seeds, from 1.
 pub const REPETITION: &str = "repetition";
+/// Between a study's name and its confirmation's number: no name that a user gives has it.
+const MARK: &str = "@confirm-";
 /// Chance that a candidate as good as the best is taken for beaten at one look.
 const SIGNIFICANCE: f64 = 0.05;
 /// Share of races in which an interval holds its candidate's true mean.
@@ -32,6 +37,40 @@ pub fn space(candidates: &[TrialNumber], repetitions: u64) -> SearchSpace {
         Parameter { name: CANDIDATE.into(), distribution: Distribution::Categorical { choices }, when: None },
         Parameter { name: REPETITION.into(), distribution: repetition, when: None },
     ])
+}
+
+/// The name of a study's confirmation of that number, from 1.
+pub fn name_of(study: &str, number: u64) -> String {
+    format!("{study}{MARK}{number}")
+}
+
+/// The study that one of that name confirms, and its number; `None` if it is no confirmation.
+pub fn confirmed_by(name: &str) -> Option<(&str, u64)> {
+    let (study, number) = name.split_once(MARK)?;
+    Some((study, number.parse().ok()?))
+}
+
+/// A race as its log tells it. It needs nothing else of the study that is confirmed: `space` and `direction` are its own.
+pub fn told<'a>(
+    space: &SearchSpace,
+    direction: Direction,
+    events: impl IntoIterator<Item = &'a Event>,
+) -> Result<Study, RaceError> {
+    let config = StudyConfig { direction, sampler: SamplerKind::Race, ..StudyConfig::new(space.clone()) };
+    let mut study = Study::new(config)?;
+    events.into_iter().try_for_each(|event| study.tell(event))?;
+    Ok(study)
+}
+
+/// Why a log is not that of a race.
+#[derive(Debug, thiserror::Error)]
+pub enum RaceError {
+    /// Its space is not candidate × repetition.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An event does not follow from those before.
+    #[error(transparent)]
+    Tell(#[from] TellError),
 }
 
 /// The trial that a point of a race trains again.
@@ -296,9 +335,8 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    use crate::config::StudyConfig;
-    use crate::event::{Event, FailureCause, Suggestion};
-    use crate::sampler::{SamplerKind, standard_normal};
+    use crate::event::{FailureCause, Suggestion};
+    use crate::sampler::standard_normal;
     use crate::trial::Attempt;
 
     use super::*;
@@ -332,6 +370,13 @@ mod tests {
         }
         assert_eq!(study.ask(), Suggestion::Done);
         trained
+    }
+
+    #[test]
+    fn a_confirmation_is_known_by_its_name() {
+        assert_eq!(confirmed_by(&name_of("night", 12)), Some(("night", 12)));
+        assert_eq!(confirmed_by("night"), None);
+        assert_eq!(confirmed_by("night@confirm-x"), None);
     }
 
     fn fates(study: &Study) -> Vec<(u64, Fate)> {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_search::race::{Fate, Standing, candidate_of, standings};
+use nightsweep_search::race::{Fate, Standing, candidate_of, name_of, standings};
 use nightsweep_search::{Study, TrialNumber, TrialState};
 use nightsweep_store::{NewStudy, Store, StudyRow};
 use nightsweep_trainer::fit::evaluate_weights;
@@ -138,7 +138,7 @@ async fn find_or_create(store: &Store, plan: &Plan, candidates: &[TrialNumber]) 
 async fn latest(store: &Store, study: &str) -> Result<Option<(u64, StudyRow)>> {
     let mut latest = None;
     for number in 1.. {
-        match store.study_named(&confirm::name(study, number)).await.into_diagnostic()? {
+        match store.study_named(&name_of(study, number)).await.into_diagnostic()? {
             Some(row) => latest = Some((number, row)),
             None => break,
         }
@@ -155,6 +155,16 @@ struct TestScore {
 
 /// Scores on the test split, by number of the confirmation's trial.
 type TestScores = BTreeMap<TrialNumber, TestScore>;
+
+/// Accuracies on the test split of a confirmation's trials; none before they were scored.
+pub fn test_accuracies(folder: &Path) -> Result<BTreeMap<TrialNumber, f64>> {
+    let path = folder.join("test.json");
+    let Ok(text) = fs::read(&path) else { return Ok(BTreeMap::new()) };
+    let scores: TestScores = serde_json::from_slice(&text)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("`{}` is damaged; it can be deleted", path.display()))?;
+    Ok(scores.into_iter().map(|(trial, score)| (trial, score.accuracy)).collect())
+}
 
 /// Scores each training of the best candidates on the test split, once: what is scored is kept in test.json.
 fn score(race: &Study, plan: &Plan, repeats: &Repeats, folder: &Path, slot: &Slot) -> Result<()> {
@@ -214,24 +224,18 @@ impl Confirmed {
     }
 
     async fn of_number(runs: &Path, store: &Store, study: &str, number: u64) -> Result<Option<Self>> {
-        let row = studies::find(store, Some(&confirm::name(study, number))).await?;
+        let row = studies::find(store, Some(&name_of(study, number))).await?;
         let plan = studies::plan(&row)?;
         let race = studies::told(store, &row, &plan).await?;
         let standings = standings(&race).unwrap_or_default();
         if standings.first().is_none_or(|best| best.fate != Fate::Best || best.values.len() < 2) {
             return Ok(None);
         }
-        let path = studies::folder(runs, &plan.name).join("test.json");
-        let scores: TestScores = match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text)
-                .into_diagnostic()
-                .wrap_err_with(|| format!("`{}` is damaged; it can be deleted", path.display()))?,
-            Err(_) => TestScores::new(),
-        };
+        let scores = test_accuracies(&studies::folder(runs, &plan.name))?;
         let mut test: BTreeMap<TrialNumber, Vec<f64>> = BTreeMap::new();
-        for (trial, score) in scores {
+        for (trial, accuracy) in scores {
             if let Some(candidate) = race.trial(trial).and_then(|trial| candidate_of(&trial.params)) {
-                test.entry(candidate).or_default().push(score.accuracy);
+                test.entry(candidate).or_default().push(accuracy);
             }
         }
         Ok(Some(Self { standings, test }))

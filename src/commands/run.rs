@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::confirm::{Confirmed, Race};
 use super::event_files::Follower;
+use super::files::RunsFolder;
 use super::night::{Night, Rest};
 use super::{confirm, lr_find, studies, timing};
 use crate::cli::Run;
@@ -382,6 +383,7 @@ async fn open_pages(
     })?;
     let settings =
         settings.with_orders(study, orders).with_slots(slots).with_reports(super::report::source(runs, store));
+    let settings = settings.with_files(RunsFolder::new(runs));
     let listener = listen(arguments.listen).await?;
     println!("leaderboard: http://{}/studies/{study}", listener.local_addr().into_diagnostic()?);
     Ok(Some(tokio::spawn(nightsweep_web::serve(listener, store.clone(), settings, pending()))))

@@ -5,6 +5,7 @@ use std::path::Path;
 use miette::{IntoDiagnostic, Result};
 use nightsweep_web::{Token, WebSettings};
 
+use super::files::RunsFolder;
 use super::{run, studies};
 use crate::cli::Serve;
 use crate::failure::Ending;
@@ -22,7 +23,7 @@ pub async fn serve(runs: &Path, arguments: &Serve) -> Result<Ending> {
         false => Some(Token::random().into_diagnostic()?),
     };
     let mut settings = WebSettings::for_address(arguments.listen, token.clone()).into_diagnostic()?;
-    settings = settings.with_reports(super::report::source(runs, &store));
+    settings = settings.with_reports(super::report::source(runs, &store)).with_files(RunsFolder::new(runs));
     if arguments.read_only {
         settings = settings.read_only();
     }

@@ -167,7 +167,7 @@ fn body(event: &Event) -> Result<String, AppendError> {
     }
 }
 
-fn read(row: &sqlx::sqlite::SqliteRow) -> Result<Entry, QueryError> {
+pub(crate) fn read(row: &sqlx::sqlite::SqliteRow) -> Result<Entry, QueryError> {
     Ok(Entry {
         seq: Seq(unsigned(row.try_get("seq")?)),
         at_ms: row.try_get("at")?,

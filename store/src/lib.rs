@@ -35,7 +35,7 @@ pub use open::{OpenError, QueryError, Store, WriteError};
 pub use optuna::{ForeignStudy, ForeignTrial, OptunaError, read_optuna};
 pub use provenance::{AttemptProvenance, Provenance};
 pub use studies::{CreateError, NewStudy, StudyId, StudyRow};
-pub use summary::{Controller, StateCounts, Summary};
+pub use summary::{Controller, Failures, StateCounts, Summary};
 pub use tensorboard::{EventFiles, TensorboardError};
 pub use totals::Totals;
 pub use trials::TrialRow;

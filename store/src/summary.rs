@@ -1,14 +1,14 @@
 //! A study at a glance.
 
-use nightsweep_search::{Event, Outlook, TrialState};
+use nightsweep_search::{Event, FailureCause, Outlook, TrialState};
 use serde::Serialize;
 use sqlx::Row;
 
-use crate::events::Seq;
+use crate::events::{self, Entry, Seq};
 use crate::open::{QueryError, Store};
 use crate::studies::StudyId;
 use crate::trials::TrialRow;
-use crate::words::{from_json, unsigned};
+use crate::words::{from_json, from_word, unsigned};
 
 /// How many trials are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -101,7 +101,42 @@ pub struct Summary {
     pub active_ms: u64,
 }
 
+/// Trials without a result, of one cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Failures {
+    /// Why they failed.
+    pub cause: FailureCause,
+    /// How many.
+    pub trials: u64,
+    /// Time under a worker that went into them.
+    pub active_ms: u64,
+}
+
 impl Store {
+    /// What was spent without a result, by cause, the most first.
+    pub async fn failures(&self, study: StudyId) -> Result<Vec<Failures>, QueryError> {
+        let rows = sqlx::query(
+            "SELECT cause, count(*) AS trials, sum(active_ms) AS active_ms FROM trials \
+             WHERE study = ? AND state IN ('failed', 'lost') GROUP BY cause ORDER BY active_ms DESC, cause",
+        );
+        let failures = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(Failures {
+                cause: from_word(row.try_get("cause")?)?,
+                trials: unsigned(row.try_get("trials")?),
+                active_ms: unsigned(row.try_get("active_ms")?),
+            })
+        };
+        rows.bind(study.0).fetch_all(&self.reader).await?.iter().map(failures).collect()
+    }
+
+    /// What people asked for last, the latest first.
+    pub async fn last_orders(&self, study: StudyId, limit: u32) -> Result<Vec<Entry>, QueryError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, body FROM events WHERE study = ? AND kind = 'ordered' ORDER BY seq DESC LIMIT ?",
+        );
+        rows.bind(study.0).bind(limit).fetch_all(&self.reader).await?.iter().map(events::read).collect()
+    }
+
     /// The study at a glance.
     pub async fn summary(&self, study: StudyId) -> Result<Summary, QueryError> {
         let mut counts = StateCounts::default();

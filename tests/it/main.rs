@@ -7,6 +7,7 @@ mod killed;
 mod knowledge;
 mod mistakes;
 mod page;
+mod pictures;
 mod population;
 mod sweep;
 mod watched;

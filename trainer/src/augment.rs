@@ -27,6 +27,7 @@ use policy::Ready;
 pub use canvas::Canvas;
 pub(crate) use canvas::luma;
 pub use crop::Draw;
+pub(crate) use grid::Views;
 pub use grid::augmented_grid;
 pub use mix::Mix;
 pub use op::{Around, ROWS, Row};

@@ -9,7 +9,7 @@ use std::thread;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::augment::{Augmenter, Canvas, Size};
+use crate::augment::{Augmenter, Canvas, Mix, Size};
 use crate::data::Images;
 use crate::recipe::{Normalize, Recipe};
 use crate::seed::{Purpose, TrialSeed};
@@ -138,29 +138,86 @@ pub fn training_batches(
     epoch: u64,
     from_step: u64,
 ) -> Receiver<Batch> {
-    let Recipe { batch_size, accumulate, epochs, sampling, .. } = *recipe;
-    let mut order = epoch_order(&images.labels, sampling, seed, epoch);
-    let steps = EpochShape::new(order.len(), batch_size, accumulate).batches();
-    order.truncate(steps as usize * batch_size);
-    let skipped = (from_step as usize * batch_size).min(order.len());
-    order.drain(..skipped);
+    let epoch = Epoch::new(&images, augmenter, recipe, seed, epoch);
+    let batch_size = recipe.batch_size;
+    let mut order = epoch.order.clone();
+    order.drain(..(from_step as usize * batch_size).min(order.len()));
     let size = Size::of(&images);
-    let (drawer, begun) = (augmenter.clone(), epoch as f64 / epochs as f64);
-    let view = move |canvas: &mut Canvas, images: &Images, index: usize| {
-        let random = &mut seed.stream(Purpose::Augment, epoch, index as u64);
-        drawer.view(canvas, images, index % images.len(), begun, random);
-    };
+    let epoch = Arc::new(epoch);
+    let drawer = epoch.clone();
+    let view = move |canvas: &mut Canvas, images: &Images, index: usize| drawer.view(canvas, images, index);
     let finish = move |batch: &mut Batch, place: usize| {
-        let step = from_step + place as u64;
-        let progress = (epoch * steps + step) as f64 / (epochs * steps) as f64;
-        let mix = augmenter.mix(progress, size, &mut seed.stream(Purpose::Mix, epoch, step));
-        if let Some(mix) = mix {
+        if let Some(mix) = epoch.mix(from_step + place as u64, size) {
             mix.apply(&mut batch.pixels, size);
             let labels = batch.labels.iter().rev().copied().collect();
             batch.mixed = Some(Mixed { labels, share: mix.share(size) });
         }
     };
     prepare(images, scaling, order, batch_size, view, finish)
+}
+
+/// One epoch of a training: which images it has in which order, and what becomes of them.
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    augmenter: Arc<Augmenter>,
+    seed: TrialSeed,
+    /// From 0, and how many there are.
+    epoch: u64,
+    epochs: u64,
+    batch_size: usize,
+    steps: u64,
+    /// Places of the images, batch after batch; one beyond the images is one of them that comes again.
+    order: Vec<usize>,
+}
+
+impl Epoch {
+    /// An epoch from 0.
+    pub(crate) fn new(
+        images: &Images,
+        augmenter: Arc<Augmenter>,
+        recipe: &Recipe,
+        seed: TrialSeed,
+        epoch: u64,
+    ) -> Self {
+        let Recipe { batch_size, accumulate, epochs, sampling, .. } = *recipe;
+        let mut order = epoch_order(&images.labels, sampling, seed, epoch);
+        let steps = EpochShape::new(order.len(), batch_size, accumulate).batches();
+        order.truncate(steps as usize * batch_size);
+        Self { augmenter, seed, epoch, epochs, batch_size, steps, order }
+    }
+
+    /// Draws the view of the image at a place of the order onto a canvas.
+    fn view(&self, canvas: &mut Canvas, images: &Images, index: usize) {
+        let random = &mut self.seed.stream(Purpose::Augment, self.epoch, index as u64);
+        let begun = self.epoch as f64 / self.epochs as f64;
+        self.augmenter.view(canvas, images, index % images.len(), begun, random);
+    }
+
+    /// How the batch of a step (from 0) is mixed.
+    fn mix(&self, step: u64, size: Size) -> Option<Mix> {
+        let progress = (self.epoch * self.steps + step) as f64 / (self.epochs * self.steps) as f64;
+        self.augmenter.mix(progress, size, &mut self.seed.stream(Purpose::Mix, self.epoch, step))
+    }
+
+    /// The bytes of what an image becomes the first time that it comes; `None` if the epoch leaves it out.
+    pub(crate) fn image(&self, images: &Images, image: usize) -> Option<Vec<u8>> {
+        let place = self.order.iter().position(|index| index % images.len() == image)?;
+        let mut canvas = Canvas::new(Size::of(images));
+        let mut view_of = |index| {
+            self.view(&mut canvas, images, index);
+            canvas.pixels.clone()
+        };
+        let own = view_of(self.order[place]);
+        let (step, row) = (place / self.batch_size, place % self.batch_size);
+        let batch = self.order.chunks(self.batch_size).nth(step)?;
+        let partner = batch.len() - 1 - row;
+        let Some(mix) = self.mix(step as u64, Size::of(images)).filter(|_| partner != row) else { return Some(own) };
+        let size = Size::of(images);
+        let mut both = [own, view_of(batch[partner])].concat();
+        mix.apply_to_bytes(&mut both, size);
+        both.truncate(size.bytes());
+        Some(both)
+    }
 }
 
 /// What an epoch is made of.
@@ -239,7 +296,7 @@ fn prepare(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Augment;
+    use crate::recipe::{Augment, Sampling};
 
     const SEED: TrialSeed = TrialSeed { study: 1, trial: 0 };
 
@@ -312,6 +369,40 @@ mod tests {
         assert_eq!(rest.len(), 1);
         assert_eq!(rest[0], whole[2]);
         assert_ne!(whole[1].mixed.as_ref().unwrap().share, whole[2].mixed.as_ref().unwrap().share);
+    }
+
+    #[test]
+    fn an_image_of_an_epoch_is_what_the_batches_of_training_have() {
+        let check = |augment: Augment, sampling, most_off: u8| {
+            let recipe = Recipe { batch_size: 3, epochs: 4, augment, sampling, ..Default::default() };
+            let augmenter = Arc::new(Augmenter::new(&recipe.augment, &images()));
+            let scaling = Scaling::new(Normalize::Unit, &images());
+            for epoch in 0..4 {
+                let trained = training_batches(images(), scaling.clone(), augmenter.clone(), &recipe, SEED, epoch, 0);
+                let trained: Vec<Batch> = trained.into_iter().collect();
+                let epoch = Epoch::new(&images(), augmenter.clone(), &recipe, SEED, epoch);
+                let mut seen = 0;
+                for image in 0..7 {
+                    // Labels are the images' own places.
+                    let places = trained.iter().flat_map(|batch| (0..batch.count()).map(move |row| (batch, row)));
+                    let place = places.into_iter().find(|(batch, row)| batch.labels[*row] == image as i64);
+                    let found = epoch.image(&images(), image);
+                    assert_eq!(found.is_some(), place.is_some());
+                    let (Some(found), Some((batch, row))) = (found, place) else { continue };
+                    seen += 1;
+                    let planes = &batch.pixels[row * 4..][..4];
+                    let bytes = [planes[0], planes[2], planes[1], planes[3]].map(|value| (value * 255.0).round() as u8);
+                    let off = found.iter().zip(bytes).map(|(a, b)| a.abs_diff(b)).max();
+                    assert!(off <= Some(most_off), "{found:?} is not {bytes:?}");
+                }
+                assert!(seen >= 3);
+            }
+        };
+        let moved = Augment { flip: 0.5, crop_padding: 1, erase: 0.5, ..Augment::none() };
+        check(moved.clone(), Sampling::Shuffled, 0);
+        check(moved.clone(), Sampling::Balanced, 0);
+        // Blended bytes are rounded once more.
+        check(Augment { mixup: 1.0, cutmix: 1.0, ..moved }, Sampling::Shuffled, 1);
     }
 
     #[test]

@@ -12,7 +12,6 @@ use burn::tensor::{DType, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::fit::EvaluationFile;
 use crate::precision::LossScale;
 use crate::recipe::{Precision, Recipe};
 use crate::report::EpochReport;
@@ -178,6 +177,27 @@ pub enum LoadError {
     },
 }
 
+/// How a checkpoint on the disk is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inspection {
+    /// Its checksum is that of its content.
+    Whole {
+        /// Of the file.
+        size_bytes: u64,
+        /// Whole epochs done.
+        epoch: u64,
+        /// Batches done of the next epoch.
+        step: u64,
+    },
+    /// It is not what was written.
+    Damaged {
+        /// Of the file.
+        size_bytes: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
 /// The folder of one trial's checkpoints.
 #[derive(Clone, Debug)]
 pub struct CheckpointFolder {
@@ -240,10 +260,36 @@ impl CheckpointFolder {
         self.folder.join("evaluation.json")
     }
 
-    /// Writes them in place of the old ones.
-    pub fn save_evaluation(&self, evaluation: &EvaluationFile) -> Result<(), SaveError> {
-        let temporary = self.write_temporary(|| serde_json::to_vec(evaluation).map_err(io::Error::other))?;
-        fs::rename(&temporary, self.evaluation()).map_err(fail(&self.evaluation()))
+    /// Where is said what lies on [`Self::worst_sheet`].
+    pub fn worst(&self) -> PathBuf {
+        self.folder.join("worst.json")
+    }
+
+    /// The validation images that the model gets most wrong.
+    pub fn worst_sheet(&self) -> PathBuf {
+        self.folder.join("worst.png")
+    }
+
+    /// Where is said what lies on [`Self::augmented_sheet`].
+    pub fn augmented(&self) -> PathBuf {
+        self.folder.join("augmented.json")
+    }
+
+    /// Training images, and what the training makes of them.
+    pub fn augmented_sheet(&self) -> PathBuf {
+        self.folder.join("augmented.png")
+    }
+
+    /// Writes one of the files above in place of the old one.
+    pub fn save_json(&self, path: &Path, content: &impl Serialize) -> Result<(), SaveError> {
+        let bytes = serde_json::to_vec(content).map_err(io::Error::other).map_err(fail(path))?;
+        self.save_beside(path, &bytes)
+    }
+
+    /// The same for a sheet.
+    pub fn save_beside(&self, path: &Path, bytes: &[u8]) -> Result<(), SaveError> {
+        let temporary = self.write_temporary(|| Ok(bytes.to_vec()))?;
+        fs::rename(&temporary, path).map_err(fail(path))
     }
 
     /// Writes a file that is to be renamed, down to the disk.
@@ -262,6 +308,20 @@ impl CheckpointFolder {
                 Err(SaveError { path: temporary, source })
             }
         }
+    }
+
+    /// Reads the last checkpoint to its end and says how it is; `None` if there is none.
+    pub fn inspect(&self) -> io::Result<Option<Inspection>> {
+        let bytes = match fs::read(self.last()) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let size_bytes = bytes.len() as u64;
+        Ok(Some(match from_bytes(&bytes) {
+            Ok(Checkpoint { place, .. }) => Inspection::Whole { size_bytes, epoch: place.epoch, step: place.step },
+            Err(reason) => Inspection::Damaged { size_bytes, reason },
+        }))
     }
 
     /// The newest checkpoint that is whole; `None` if the trial never wrote one.

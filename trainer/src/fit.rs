@@ -3,6 +3,7 @@
 mod evaluate;
 mod learn;
 mod lr_find;
+mod pictures;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::checkpoint::{self, Checkpoint, CheckpointFolder, LoadError, Place};
 use crate::data::{Dataset, Images};
 use crate::loss::{Loss, Targets};
 use crate::memory;
-use crate::metric::{Evaluation, Metric};
+use crate::metric::{Answer, Evaluation, Metric};
 use crate::model::{InputShape, Model};
 use crate::optimizer::{Gradients, Optimizer, Rates};
 use crate::recipe::{NormKind, Precision, Recipe};
@@ -30,6 +31,7 @@ use crate::weights::{self, Head, MismatchError, NamedTensors, WeightsError, Weig
 use evaluate::evaluate;
 pub use evaluate::{EvaluationFile, evaluate_weights, read_weights};
 pub use lr_find::{LrFindError, RangeTest, RateCurve, RatePoint, SuggestedRates, lr_find};
+pub use pictures::{AugmentedFile, WorstFile, WorstImage};
 
 /// Images a batch below which batch norm is poor (Wu 2018, arXiv 1803.08494, figure 1).
 const SMALL_BATCH: usize = 8;
@@ -151,6 +153,7 @@ pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> 
     job.device.memory_cleanup();
     notes(job).into_iter().for_each(|note| observer.notes(note));
     let mut training = Training::start_or_resume(job, observer)?;
+    training.save_augmented()?;
     // An epoch whose report was lost on its way is told again, not trained again.
     let unheard: Vec<EpochReport> =
         training.place.history.iter().filter(|report| report.epoch > job.reported).cloned().collect();
@@ -417,8 +420,8 @@ impl<'a> Training<'a> {
             let (validation, shape) = (self.validation.clone(), self.input_shape());
             self::evaluate(model, validation, &self.scaling, &recipe.test_time, shape, self.job.device, evaluates)
         };
-        let evaluation = evaluate(&model);
-        let beside = beside.map(|(name, model)| (name, evaluate(&model)));
+        let (evaluation, answers) = evaluate(&model);
+        let beside = beside.map(|(name, model)| (name, evaluate(&model).0));
         let epoch = self.place.epoch + 1;
         let images = batches as usize * recipe.batch_size.min(self.train.len());
         self.place.step -= 1;
@@ -442,7 +445,7 @@ impl<'a> Training<'a> {
         if recipe.improves(metric, value, self.place.best.map(|(_, best)| best)) {
             self.place.best = Some((epoch, value));
             self.kept = weights::collect(&model);
-            self.save_evaluation(&report, evaluation)?;
+            self.save_evaluation(&report, evaluation, &answers)?;
         }
         self.place.history.push(report.clone());
         self.place.epoch = epoch;
@@ -495,10 +498,28 @@ impl<'a> Training<'a> {
     }
 
     /// What does not fit into a report of numbers, beside the checkpoint.
-    fn save_evaluation(&self, report: &EpochReport, evaluation: Evaluation) -> Result<(), FitError> {
+    fn save_evaluation(
+        &self,
+        report: &EpochReport,
+        evaluation: Evaluation,
+        answers: &[Answer],
+    ) -> Result<(), FitError> {
         let Some(folder) = &self.job.checkpoints else { return Ok(()) };
-        let file = EvaluationFile::new(report, &self.job.data.classes, evaluation);
-        Ok(folder.save_evaluation(&file)?)
+        let classes = &self.job.data.classes;
+        folder.save_json(&folder.evaluation(), &EvaluationFile::new(report, classes, evaluation))?;
+        let (worst, png) = pictures::worst_of(report.epoch, &self.validation, classes, answers);
+        // The sheet first: a file that speaks of it finds it.
+        folder.save_beside(&folder.worst_sheet(), &png)?;
+        Ok(folder.save_json(&folder.worst(), &worst)?)
+    }
+
+    /// What the training makes of its images, once for all attempts.
+    fn save_augmented(&self) -> Result<(), FitError> {
+        let Job { recipe, seed, ref checkpoints, data, .. } = *self.job;
+        let Some(folder) = checkpoints.as_ref().filter(|folder| !folder.augmented().exists()) else { return Ok(()) };
+        let (file, png) = pictures::augmented(&self.train, &data.classes, recipe, seed);
+        folder.save_beside(&folder.augmented_sheet(), &png)?;
+        Ok(folder.save_json(&folder.augmented(), &file)?)
     }
 
     fn input_shape(&self) -> InputShape {

@@ -20,15 +20,18 @@ pub mod recipe;
 pub mod report;
 pub mod schedule;
 pub mod seed;
+mod sheet;
 mod test_time;
 pub mod weights;
 
 /// Versions of the libraries that decide what comes out of a training, by name.
 pub const LIBRARIES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/libraries.rs"));
 
-pub use checkpoint::{Checkpoint, CheckpointFolder, is_of_the_disk};
+pub use checkpoint::{Checkpoint, CheckpointFolder, Inspection, is_of_the_disk};
 pub use device::DeviceName;
-pub use fit::{EvaluationFile, FitError, Job, Next, Observer, Outcome, RangeTest, fit, lr_find};
+pub use fit::{
+    AugmentedFile, EvaluationFile, FitError, Job, Next, Observer, Outcome, RangeTest, WorstFile, fit, lr_find,
+};
 pub use metric::{Evaluation, Metric};
 pub use recipe::Recipe;
 pub use report::EpochReport;

@@ -1,11 +1,13 @@
 //! What a trial can be judged by, and how it is counted.
 
+mod answers;
 mod calibration;
 mod confusion;
 mod tally;
 
 use serde::{Deserialize, Serialize};
 
+pub use answers::{Answer, Answers, worst};
 pub use calibration::Calibration;
 pub use confusion::Confusion;
 pub(crate) use tally::one_hot;

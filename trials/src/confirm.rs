@@ -14,8 +14,6 @@ use crate::bind::{BindError, bind_trial};
 use crate::controller::Work;
 use crate::plan::{Knowledge, Plan};
 
-/// Between a study's name and its confirmation's number: no name that a user gives has it.
-const MARK: &str = "@confirm-";
 /// Fresh seeds are those of trials that no study ever has.
 const FIRST_FRESH: u64 = 1 << 40;
 
@@ -57,12 +55,7 @@ impl Confirm {
 
 /// Whether the name is that of a confirmation.
 pub fn is_confirmation(study: &str) -> bool {
-    study.contains(MARK)
-}
-
-/// The name of a study's confirmation of that number, from 1.
-pub fn name(study: &str, number: u64) -> String {
-    format!("{study}{MARK}{number}")
+    race::confirmed_by(study).is_some()
 }
 
 /// The best complete trials with different parameters, the best first; those that keep the study's constraints before
@@ -84,7 +77,7 @@ pub fn candidates(study: &Study, top: u64) -> Vec<TrialNumber> {
 /// The plan of a confirmation: that of its study, with the candidates and their repetitions to search over.
 pub fn plan(study: &Plan, candidates: &[TrialNumber], number: u64) -> Plan {
     Plan {
-        name: name(&study.name, number),
+        name: race::name_of(&study.name, number),
         trials: None,
         // Every training of a race is needed to its end.
         disk: None,

@@ -105,6 +105,10 @@ document.addEventListener("click", (event) => {
     const item = button.closest("li");
     item.previousElementSibling?.before(item);
     button.focus();
+  } else if (button.dataset.copy) {
+    const text = document.getElementById(button.dataset.copy).textContent;
+    // The clipboard is there on this machine and over TLS only.
+    Promise.resolve(navigator.clipboard?.writeText(text)).then(() => (button.textContent = navigator.clipboard ? "Copied" : "Select it by hand"), () => (button.textContent = "Select it by hand"));
   } else if (button.dataset.order) {
     const place = button.closest("[data-orders]");
     if (button.dataset.order === "stop" && !confirm("Stop this trial for good?")) return;

@@ -33,6 +33,13 @@ function tell(text, state) {
   connection.className = "connection " + state;
 }
 
+// What is being computed is asked for again.
+function wait() {
+  if (document.querySelector("[data-pending]")) setTimeout(() => document.dispatchEvent(new Event("shown")), PAUSE_MS);
+}
+document.addEventListener("patched", wait);
+wait();
+
 async function refresh() {
   if (!wanted || busy || document.hidden) return;
   wanted = false;

@@ -27,6 +27,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     let text = |name, kind, text: &'static str| new(name, kind, Bytes::from_static(text.as_bytes()));
     vec![
         text("style.css", "text/css", include_str!("../assets/style.css")),
+        text("trial.css", "text/css", include_str!("../assets/trial.css")),
         text("plotly.css", "text/css", include_str!("../assets/plotly.css")),
         text("live.js", "text/javascript", include_str!("../assets/live.js")),
         text("figures.js", "text/javascript", include_str!("../assets/figures.js")),

@@ -1,6 +1,7 @@
 //! Who may look: the Host header, the token, and what a browser is told to keep to.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{Form, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
@@ -16,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::assets::asset;
 use crate::error::Error;
 use crate::view;
-use crate::{Ordered, ReportSource};
+use crate::{Ordered, ReportSource, StudyFiles};
 
 const COOKIE_NAME: &str = "nightsweep";
 
@@ -90,6 +91,7 @@ pub struct WebSettings {
     /// How many workers that study has at once.
     slots: usize,
     reports: Option<ReportSource>,
+    files: Option<Arc<dyn StudyFiles>>,
 }
 
 /// Why the pages cannot be served so.
@@ -171,6 +173,16 @@ impl WebSettings {
 
     pub(crate) fn reports(&self) -> Option<&ReportSource> {
         self.reports.as_ref()
+    }
+
+    /// Shows what workers left beside the store.
+    pub fn with_files(mut self, files: Arc<dyn StudyFiles>) -> Self {
+        self.files = Some(files);
+        self
+    }
+
+    pub(crate) fn files(&self) -> Option<Arc<dyn StudyFiles>> {
+        self.files.clone()
     }
 
     pub(crate) fn is_read_only(&self) -> bool {

@@ -2,8 +2,10 @@
 
 mod assets;
 mod base;
+mod confirmation;
 mod error;
 pub mod figure;
+mod files;
 mod format;
 mod gpus;
 mod guard;
@@ -23,6 +25,7 @@ use axum::Router;
 use nightsweep_store::Store;
 use tokio::net::TcpListener;
 
+pub use files::{CheckpointState, StudyFiles, TrialFile};
 pub use guard::{SettingsError, Token, WebSettings};
 pub use report::{ReportText, report};
 

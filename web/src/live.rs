@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, StreamExt, future};
+use nightsweep_search::race;
 use nightsweep_store::{Seq, Store};
 use tokio::sync::{Semaphore, watch};
 use tokio_stream::wrappers::WatchStream;
@@ -67,6 +68,13 @@ async fn poll(store: Store, sender: watch::Sender<Seqs>) {
     }
 }
 
+/// The place of a study's latest event, and those of its confirmations, which its page shows too.
+fn place_of(seqs: &BTreeMap<String, Seq>, name: &str) -> Option<String> {
+    let own = seqs.get(name)?;
+    let confirmations = (1..).map_while(|number| seqs.get(&race::name_of(name, number)));
+    Some(confirmations.fold(own.to_string(), |place, seq| format!("{place}+{seq}")))
+}
+
 /// Tells the place of the study's latest event, now and whenever it changes.
 pub(crate) async fn live(
     State(live): State<Live>,
@@ -80,9 +88,11 @@ pub(crate) async fn live(
     let mut told = None;
     let stream = WatchStream::new(live.seqs).filter_map(move |seqs| {
         let _held = &permit;
-        let seq = seqs.get(&name).copied();
-        let news = seq.filter(|seq| told.replace(*seq) != Some(*seq));
-        future::ready(news.map(|seq| Ok(Event::default().event("changed").id(seq.to_string()).data(seq.to_string()))))
+        let place = place_of(&seqs, &name).filter(|place| told.as_ref() != Some(place));
+        future::ready(place.map(|place| {
+            told = Some(place.clone());
+            Ok(Event::default().event("changed").id(&place).data(place))
+        }))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }

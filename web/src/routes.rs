@@ -75,6 +75,7 @@ pub(crate) fn router(store: Store, settings: WebSettings) -> Router {
         .route("/studies/{name}/figures/{file}", get(figures::file))
         .route("/studies/{name}/live", get(live::live))
         .route("/studies/{name}/trials/{number}", get(pages::trial))
+        .route("/studies/{name}/trials/{number}/{picture}", get(pages::picture))
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/studies", get(api::list_studies))
         .route("/api/v1/studies/{name}", get(api::show_study))

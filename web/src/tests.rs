@@ -13,6 +13,8 @@ use tower::ServiceExt;
 
 use crate::{Token, WebSettings, router};
 
+mod morning;
+
 /// A name that would be markup, a path and a query if any page believed it.
 const NAME: &str = "night/1 <script>alert(1)</script>&?#";
 const ADDRESS: &str = "/studies/night%2F1%20%3Cscript%3Ealert%281%29%3C%2Fscript%3E%26%3F%23";

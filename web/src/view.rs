@@ -3,9 +3,13 @@
 mod actions;
 mod board;
 mod compare;
+mod confirmation;
 mod figures;
 mod lineage;
+mod morning;
 mod outlook;
+mod pictures;
+mod recipe;
 mod studies;
 mod trial;
 
@@ -19,6 +23,7 @@ pub(crate) use board::{BoardPage, board};
 pub(crate) use compare::{ComparePage, compare};
 pub(crate) use figures::figures;
 pub(crate) use lineage::Lineage;
+pub(crate) use morning::{Known, Morning};
 pub(crate) use studies::studies;
 pub(crate) use trial::{TrialPage, trial};
 
@@ -31,6 +36,16 @@ pub(crate) fn study_address(name: &str) -> String {
 
 pub(crate) fn trial_address(study: &str, number: impl std::fmt::Display) -> String {
     format!("{}/trials/{number}", study_address(study))
+}
+
+/// The way to a study's own pages: a confirmation stands below its study.
+fn trail(study: &str) -> Markup {
+    html! {
+        @if let Some((confirmed, _)) = nightsweep_search::race::confirmed_by(study) {
+            a href=(study_address(confirmed)) { (confirmed) }
+            a href=(study_address(study)) { "confirmation" }
+        } @else { a href=(study_address(study)) { (study) } }
+    }
 }
 
 /// Which page it is: what it follows, and the scripts that it needs.
@@ -72,6 +87,7 @@ fn page(title: &str, page: Page<'_>, trail: Markup, content: Markup) -> Markup {
                 title { (title) " · nightsweep" }
                 link rel="icon" href=(asset("icon.svg")) type="image/svg+xml";
                 link rel="stylesheet" href=(asset("style.css"));
+                link rel="stylesheet" href=(asset("trial.css"));
                 // Plotly would write its rules into an element of this name, which the policy does not allow.
                 link rel="stylesheet" href=(asset("plotly.css")) id="plotly.js-style-global" class="no-inline-styles";
                 @for script in page.scripts() { script type="module" src=(asset(script)) {} }

@@ -89,6 +89,27 @@ impl Mix {
             }
         }
     }
+
+    /// The same for images that are still bytes, `[count, height, width, channels]`.
+    pub(crate) fn apply_to_bytes(&self, images: &mut [u8], size: Size) {
+        let mut values = planes_of(images, size);
+        self.apply(&mut values, size);
+        let pixels = size.height * size.width;
+        for (image, values) in images.chunks_exact_mut(size.bytes()).zip(values.chunks_exact(size.bytes())) {
+            for (at, byte) in image.iter_mut().enumerate() {
+                *byte = values[at % size.channels * pixels + at / size.channels].round() as u8;
+            }
+        }
+    }
+}
+
+/// Bytes `[count, height, width, channels]` as values `[count, channels, height, width]`.
+fn planes_of(bytes: &[u8], size: Size) -> Vec<f32> {
+    let plane = |image: &[u8], channel: usize| -> Vec<f32> {
+        image[channel..].iter().step_by(size.channels).copied().map(f32::from).collect()
+    };
+    let images = bytes.chunks_exact(size.bytes());
+    images.flat_map(|image| (0..size.channels).flat_map(move |channel| plane(image, channel))).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batches::{Scaling, plain_batches};
 use crate::data::{Dataset, Images};
-use crate::metric::{Confusion, Evaluation, Tally};
+use crate::metric::{Answer, Answers, Confusion, Evaluation, Tally};
 use crate::model::{InputShape, Model};
 use crate::recipe::{Recipe, TestTime};
 use crate::report::EpochReport;
@@ -69,10 +69,12 @@ pub fn evaluate_weights(
     let model = weights::restore(Model::new(&recipe.model, input_shape(data), seed, device), weights)?;
     let scaling = Scaling::new(recipe.normalize, &recipe.preprocess.apply(&data.train));
     let images = recipe.preprocess.apply(&images);
-    Ok(evaluate(&model, images, &scaling, &recipe.test_time, input_shape(data), device, &mut || {}))
+    let (evaluation, _) = evaluate(&model, images, &scaling, &recipe.test_time, input_shape(data), device, &mut || {});
+    Ok(evaluation)
 }
 
-/// Gathers on the device and reads back once; calls `after_batch` after each batch.
+/// What a model does on all images, and what it says of each. Gathers on the device and reads back at the end; calls
+/// `after_batch` after each batch.
 pub(super) fn evaluate(
     model: &Model,
     images: Arc<Images>,
@@ -81,14 +83,16 @@ pub(super) fn evaluate(
     shape: InputShape,
     device: &Device,
     after_batch: &mut dyn FnMut(),
-) -> Evaluation {
-    let mut tally = Tally::new(shape.classes, device);
+) -> (Evaluation, Vec<Answer>) {
+    let (mut tally, mut answers) = (Tally::new(shape.classes, device), Answers::default());
     for batch in plain_batches(images, scaling.clone(), EVALUATION_BATCH) {
         let labels = labels(&batch, device);
         let images = images_of(batch, shape, device);
-        tally.add(test_time::scores(test_time, images, |view| model.forward(view)), labels);
+        let scores = test_time::scores(test_time, images, |view| model.forward(view));
+        answers.add(scores.clone(), labels.clone());
+        tally.add(scores, labels);
         after_batch();
     }
     // Waits for the device.
-    tally.read()
+    (tally.read(), answers.read())
 }

@@ -693,6 +693,90 @@ fn the_evaluation_of_the_epoch_that_counts_lies_beside_its_checkpoint() {
     assert_eq!((file.confusion.accuracy(), file.recalls.len()), (value, 2));
 }
 
+/// The images on a sheet without gaps, row after row.
+fn tiles(path: &Path, columns: usize) -> Vec<Vec<u8>> {
+    let sheet = image::load_from_memory(&std::fs::read(path).unwrap()).unwrap().into_luma8();
+    let tile = |place: usize| {
+        let (left, top) = ((place % columns * 8) as u32, (place / columns * 8) as u32);
+        (0..64u32).map(|at| sheet.get_pixel(left + at % 8, top + at / 8).0[0]).collect()
+    };
+    (0..columns * sheet.height() as usize / 8).map(tile).collect()
+}
+
+#[test]
+fn the_images_that_are_shown_as_the_worst_are_the_worst() {
+    let [mut recipe, ..] = recipes();
+    recipe.epochs = 2;
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::new(temporary.path());
+    let Outcome::Completed { epoch, .. } = run(&recipe, Some(&folder), 0, &mut Script::default()) else {
+        panic!("it completes")
+    };
+    let file: WorstFile = serde_json::from_slice(&std::fs::read(folder.worst()).unwrap()).unwrap();
+    assert_eq!((file.epoch, file.tile, file.images.len()), (epoch, [8, 8], 24));
+
+    // The loss of an image alone is that of its right class.
+    let (device, data) = (Device::flex(), data());
+    let weights = folder.load().unwrap().unwrap().weights().clone();
+    let own = |place: usize| {
+        let one = Images {
+            pixels: data.validation.image(place).to_vec(),
+            labels: vec![data.validation.labels[place]],
+            ..Images::clone(&data.validation)
+        };
+        (-evaluate_weights(&recipe, &data, weights.clone(), Arc::new(one), &device).unwrap().loss).exp()
+    };
+    let all: Vec<f64> = (0..data.validation.len()).map(own).collect();
+    let mut sorted = all.clone();
+    sorted.sort_by(f64::total_cmp);
+    let shown = tiles(&folder.worst_sheet(), file.columns);
+    for (rank, image) in file.images.iter().enumerate() {
+        let own = image.own.unwrap();
+        assert!((own - all[image.place]).abs() < 1e-5 && (own - sorted[rank]).abs() < 1e-5, "{image:?}");
+        assert_eq!(image.class, data.classes[data.validation.labels[image.place] as usize]);
+        assert_eq!(image.predicted == image.class, own > 0.5, "of two classes: {image:?}");
+        assert_eq!(shown[rank], data.validation.image(image.place));
+    }
+}
+
+#[test]
+fn the_images_that_are_shown_as_augmented_are_those_of_the_training() {
+    let [mut recipe, ..] = recipes();
+    recipe.augment = Augment { mixup: 0.4, ..recipe.augment };
+    recipe.epochs = 3;
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::new(temporary.path());
+    run(&recipe, Some(&folder), 0, &mut Script { pause_after: Some(1), ..Default::default() });
+    let file: AugmentedFile = serde_json::from_slice(&std::fs::read(folder.augmented()).unwrap()).unwrap();
+    assert_eq!((file.epochs.as_slice(), file.classes.len()), ([1, 2, 3].as_slice(), 6));
+    let shown = tiles(&folder.augmented_sheet(), 1 + file.epochs.len());
+    let (data, seed) = (data(), TrialSeed { study: 7, trial: 3 });
+    let scaling = Scaling::new(recipe::Normalize::Unit, &data.train);
+    let augmenter = Arc::new(Augmenter::new(&recipe.augment, &data.train));
+    let mut seen = 0;
+    for column in 1..=3 {
+        let batches =
+            training_batches(data.train.clone(), scaling.clone(), augmenter.clone(), &recipe, seed, column - 1, 0);
+        let trained: Vec<Vec<u8>> = batches
+            .into_iter()
+            .flat_map(|batch| batch.pixels)
+            .map(|value| (value * 255.0).round() as u8)
+            .collect::<Vec<_>>()
+            .chunks(64)
+            .map(<[u8]>::to_vec)
+            .collect();
+        for row in 0..6 {
+            let tile = &shown[row * 4 + column as usize];
+            // A mixture is rounded once more than in training.
+            let is_same = |image: &Vec<u8>| image.iter().zip(tile).all(|(a, b)| a.abs_diff(*b) <= 1);
+            seen += usize::from(trained.iter().any(is_same));
+        }
+    }
+    assert_eq!(seen, 18, "every epoch has every image: 96 are six whole batches");
+    let originals: Vec<&Vec<u8>> = shown.iter().step_by(4).collect();
+    assert!((0..6).all(|row| originals[row] == data.train.image(row * 16)));
+}
+
 #[test]
 fn the_time_spent_waiting_for_images_is_a_share_of_the_epoch() {
     let [recipe, ..] = recipes();

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use nightsweep_search::Importance;
 use nightsweep_store::{QueryError, Seq, Store, StudyRow};
 use tokio::sync::{Semaphore, watch};
 
@@ -16,10 +17,29 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// Figures of so many states of studies are kept.
 const KEPT: usize = 8;
 
-/// All figures of a study as it stood at a place of its log, as JSON by their names.
-type Made = Result<Arc<HashMap<&'static str, Bytes>>, Arc<QueryError>>;
+/// Of a study that runs, what mattered is computed again after this.
+const STALE: Duration = Duration::from_secs(60);
 
-type Known = HashMap<String, (Seq, watch::Receiver<Option<Made>>)>;
+/// What was made of a study as it stood at a place of its log.
+#[derive(Default)]
+struct Figures {
+    /// All figures as JSON by their names.
+    by_name: HashMap<&'static str, Bytes>,
+    /// What mattered, the greatest first; empty as long as too little is known.
+    importance: Vec<Importance>,
+}
+
+type Made = Result<Arc<Figures>, Arc<QueryError>>;
+
+/// What is known of a study, or being made.
+#[derive(Clone)]
+struct State {
+    seq: Seq,
+    begun: Instant,
+    made: watch::Receiver<Option<Made>>,
+}
+
+type Known = HashMap<String, State>;
 
 /// What was made, and what is being made.
 #[derive(Clone)]
@@ -56,17 +76,30 @@ impl Cache {
             Ok(Err(_)) | Err(_) => earlier,
         };
         match made {
-            Some(Ok(figures)) => Ok(figures.get(name).cloned().map_or(Found::NoSuchFigure, Found::Made)),
+            Some(Ok(figures)) => Ok(figures.by_name.get(name).cloned().map_or(Found::NoSuchFigure, Found::Made)),
             Some(Err(error)) => Err(error),
             None => Ok(Found::Computing),
         }
     }
 
+    /// What mattered in a study whose latest event is `last`; nothing as long as it is being computed. Never waits. Of a
+    /// study that `runs`, it may be a minute old: trials need the machine more.
+    pub(crate) fn importance(&self, store: &Store, study: &StudyRow, last: Seq, runs: bool) -> Option<Vec<Importance>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&study.name).cloned();
+        let is_recent = known.as_ref().is_some_and(|it| it.seq == last || (runs && it.begun.elapsed() < STALE));
+        let (made, earlier) = match known.filter(|_| is_recent) {
+            Some(state) => (state.made, None),
+            None => self.follow(store, study, last),
+        };
+        let made = made.borrow().clone().or(earlier)?;
+        Some(made.map(|figures| figures.importance.clone()).unwrap_or_default())
+    }
+
     /// What is made of the study at that place, begun now if it is not yet; and what was made before.
     fn follow(&self, store: &Store, study: &StudyRow, last: Seq) -> (watch::Receiver<Option<Made>>, Option<Made>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let earlier = known.get(&study.name).map(|(seq, made)| (*seq, made.clone()));
-        if let Some((seq, made)) = &earlier
+        let earlier = known.get(&study.name).cloned();
+        if let Some(State { seq, made, .. }) = &earlier
             && (*seq == last || (made.borrow().is_none() && made.has_changed().is_ok()))
         {
             return (made.clone(), None);
@@ -75,7 +108,7 @@ impl Cache {
             known.clear();
         }
         let (sender, made) = watch::channel(None);
-        known.insert(study.name.clone(), (last, made.clone()));
+        known.insert(study.name.clone(), State { seq: last, begun: Instant::now(), made: made.clone() });
         let (store, study, free) = (store.clone(), study.clone(), Arc::clone(&self.free));
         tokio::spawn(async move {
             let Ok(_turn) = free.acquire().await else { return };
@@ -83,15 +116,16 @@ impl Cache {
             // Nobody may be waiting any more.
             let _ = sender.send(Some(figures));
         });
-        (made, earlier.and_then(|(_, made)| made.borrow().clone()))
+        (made, earlier.and_then(|earlier| earlier.made.borrow().clone()))
     }
 }
 
-async fn make(store: &Store, study: &StudyRow) -> Result<Arc<HashMap<&'static str, Bytes>>, QueryError> {
+async fn make(store: &Store, study: &StudyRow) -> Result<Arc<Figures>, QueryError> {
     let material = material(store, study).await?;
     let draw = move || {
         let all = super::names().filter_map(|(name, _)| figure(name, &material));
-        all.map(|figure: Figure| (figure.name, json(&figure))).collect::<HashMap<_, _>>()
+        let by_name = all.map(|figure: Figure| (figure.name, json(&figure))).collect();
+        Figures { by_name, importance: super::importance::of(&material).unwrap_or_default() }
     };
     Ok(Arc::new(tokio::task::spawn_blocking(draw).await.unwrap_or_default()))
 }

@@ -1,10 +1,10 @@
 //! What people can do on the pages: notes and tags, and orders to the process that runs the study.
 
 use maud::{Markup, PreEscaped, html};
-use nightsweep_search::{ParamValue, TrialState};
-use nightsweep_store::{StudyRow, Summary, TrialRow};
+use nightsweep_search::{Event, Order, ParamValue, TrialState};
+use nightsweep_store::{Entry, StudyRow, Summary, TrialRow};
 
-use super::study_address;
+use super::{study_address, trial_address};
 use crate::format;
 
 /// Keys of the board and what they do.
@@ -56,6 +56,41 @@ pub(super) fn of_study(study: &StudyRow, summary: &Summary) -> Markup {
                 button { "Extend" }
             }
             span.answer role="status" {}
+        }
+    }
+}
+
+/// What an order asks for, after "asked to".
+pub(super) fn words(order: &Order) -> String {
+    match order {
+        Order::Stop { trial } => format!("stop trial {trial}"),
+        Order::Pause { trial } => format!("pause trial {trial}"),
+        Order::Resume { trial } => format!("resume trial {trial}"),
+        Order::Finish { trial } => format!("train trial {trial} to its end"),
+        Order::Retry { trial } => format!("try trial {trial} again"),
+        Order::Enqueue { .. } => "try a point".to_owned(),
+        Order::Hold => "pause the study".to_owned(),
+        Order::Release => "go on with the study".to_owned(),
+        Order::Extend { trials } => format!("start {trials} trials in all"),
+    }
+}
+
+/// What people asked for last, the latest first.
+pub(super) fn asked(study: &StudyRow, orders: &[Entry]) -> Markup {
+    html! {
+        @if !orders.is_empty() {
+            details.asked {
+                summary { "What people asked for" }
+                ol.timeline { @for entry in orders { @if let Event::Ordered { by, order } = &entry.event {
+                    li { time title=(format::day_and_time(entry.at_ms)) { (format::time(entry.at_ms)) }
+                        span { (by) " asked to "
+                            @match order.trial() {
+                                Some(trial) => a href=(trial_address(&study.name, trial)) { (words(order)) },
+                                None => (words(order)),
+                            }
+                        } }
+                } } }
+            }
         }
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
-use nightsweep_search::{Outlook, Params, TrialNumber, TrialState};
+use nightsweep_search::{Outlook, Params, TrialNumber, TrialState, race};
 use nightsweep_store::{Board, Controller, Point, StudyRow, Summary, TrialRow};
 
 use super::figures::brush;
 use super::studies::status;
-use super::{Page, badge, direction_word, drawn, metric, page, study_address, tabs, trial_address};
+use super::{
+    Morning, Page, badge, confirmation, direction_word, drawn, metric, morning, page, study_address, tabs,
+    trial_address,
+};
 use crate::figure;
 use crate::format::{self, STATES};
 use crate::query::{BoardView, ParamColumn, columns};
@@ -32,12 +35,18 @@ pub(crate) struct BoardPage {
     pub writable: bool,
     /// Whether this process runs the study.
     pub led: bool,
+    pub morning: Morning,
 }
 
 /// The leaderboard.
 pub(crate) fn board(content: &BoardPage) -> Markup {
     let BoardPage { study, summary, .. } = content;
-    let trail = html! { span { (study.name) } };
+    let confirms = race::confirmed_by(&study.name).map(|(name, _)| name);
+    let trail = html! { @match confirms {
+        Some(name) => { a href=(study_address(name)) { (name) } span { "confirmation" } },
+        None => span { (study.name) },
+    } };
+    let confirmation = content.morning.confirmation.as_ref();
     let columns = columns(&study.space);
     let markup = html! {
         div.headline #headline data-patch {
@@ -45,12 +54,21 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
             (status(&summary.controller))
             (tabs(study, "board"))
         }
+        div #notice data-patch { (morning::notice(summary, &content.morning)) }
         @if content.led { (super::actions::of_study(study, summary)) }
+        @if let Some(name) = confirms {
+            p.unit { "The best trials of " a href=(study_address(name)) { (name) } ", trained again on fresh seeds: each trial here is one candidate on one seed. What follows from it stands on the page of that study." }
+        } @else {
+            section.panel #morning data-patch { (morning::answers(study, summary, &content.history, &content.morning)) }
+        }
         div.glance #glance data-patch { (glance(study, summary)) }
         div #outlook data-patch {
             @if let (Some((at_ms, expected)), Controller::Open { .. }) = (&content.outlook, &summary.controller) {
                 (super::outlook::outlook(*at_ms, expected))
             }
+        }
+        @if let Some(confirmation) = confirmation {
+            section.panel #confirmation data-patch { (confirmation::section(study, confirmation)) }
         }
         section.panel #history data-patch {
             h2 { "Best so far" }
@@ -76,6 +94,7 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
             (table(content, &columns))
             div #pages data-patch { (pages(content)) }
         }
+        div #asked data-patch { (super::actions::asked(study, &content.morning.orders)) }
     };
     let markup = html! {
         (markup)
@@ -343,7 +362,7 @@ fn cell(content: &BoardPage, params: &[ParamColumn], name: &str, trial: &TrialRo
                 "rank" => { @match trial.rank { Some(rank) => (rank), None => span.none { "–" } } @if trial.violation > 0.0 && trial.shown_value().is_some() { " " abbr title="breaks a constraint of the study" { "!" } } },
                 "trial" => a href=(trial_address(&content.study.name, trial.number)) { (trial.number) },
                 "state" => { (badge(trial.state)) @if let Some(cause) = trial.cause { span.cause { (format::cause(cause)) } } },
-                "value" => (metric(trial.shown_value())),
+                "value" => { (metric(trial.shown_value())) (confirmation::mark(content.morning.confirmation.as_ref(), trial.number)) },
                 "curve" => (spark(content, trial)),
                 "epochs" => (trial.steps),
                 "time" => (format::duration(trial.active_ms_at(format::now_ms()))),

@@ -7,6 +7,7 @@ use nightsweep_search::TrialNumber;
 use nightsweep_store::{StudyRow, TrialRow};
 
 use super::{Page, badge, page, study_address, trial_address};
+use crate::confirmation::Confirmation;
 use crate::figure::{COMPARED, SERIES};
 use crate::format;
 
@@ -16,6 +17,7 @@ pub(crate) struct ComparePage {
     pub trials: Vec<TrialRow>,
     /// What each measured last.
     pub metrics: BTreeMap<TrialNumber, BTreeMap<String, f64>>,
+    pub confirmation: Option<Confirmation>,
     pub now_ms: i64,
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn compare(content: &ComparePage) -> Markup {
 }
 
 fn table(content: &ComparePage) -> Markup {
-    let ComparePage { study, trials, metrics, now_ms } = content;
+    let ComparePage { study, trials, metrics, confirmation, now_ms } = content;
     let row = |name: &str, cells: Vec<Option<String>>| {
         let differs = cells.windows(2).any(|pair| pair[0] != pair[1]);
         html! {
@@ -63,6 +65,10 @@ fn table(content: &ComparePage) -> Markup {
             } } }
             tbody {
                 (row(&study.metric, of(&|it| it.shown_value().map(format::metric))))
+                @if let Some(confirmation) = confirmation {
+                    @let cells = of(&|it| fresh(confirmation, it.number));
+                    @if cells.iter().any(Option::is_some) { (row("on fresh seeds", cells)) }
+                }
                 (row("rank", of(&|it| it.rank.map(|rank| rank.to_string()))))
                 (row("best report", of(&|it| it.best_value.map(format::metric))))
                 @for parameter in &study.space.0 {
@@ -78,4 +84,11 @@ fn table(content: &ComparePage) -> Markup {
             }
         } }
     }
+}
+
+/// The mean on fresh seeds with its interval, and how many seeds.
+fn fresh(confirmation: &Confirmation, trial: TrialNumber) -> Option<String> {
+    let standing = confirmation.standing(trial).filter(|standing| !standing.values.is_empty())?;
+    let half = standing.half_width.map_or(String::new(), |half| format!(" ± {}", format::metric(half)));
+    Some(format!("{}{half} (n = {})", format::metric(standing.mean()?), standing.values.len()))
 }

@@ -6,7 +6,7 @@ use nightsweep_store::{Controller, StudyRow, Summary};
 use super::{Page, direction_word, metric, page, study_address};
 use crate::format;
 
-/// All studies with what they found.
+/// All studies with what they found. A confirmation is found on the page of its study.
 pub(crate) fn studies(studies: &[(StudyRow, Summary)]) -> Markup {
     let content = html! {
         h1 { "Studies" }

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
-use nightsweep_search::{Annotation, Event, Order, PauseReason};
+use nightsweep_search::{Annotation, Event, PauseReason};
 use nightsweep_store::{Assignment, Entry, LogLine, Report, StudyRow, TrialRow};
 
 use super::lineage::{self, Lineage};
-use super::{Page, badge, metric, page, study_address, trial_address};
+use super::recipe::{self, Recipes};
+use super::{Page, actions, badge, confirmation, metric, page, pictures, trial_address};
+use crate::confirmation::Confirmation;
 use crate::figure::{self, Axis, Kind, Mark, Panel, SERIES};
+use crate::files::Seen;
 use crate::format;
 
 /// Size of a panel; a quarter of a wide page, all of a narrow one.
@@ -18,7 +21,12 @@ const PANEL: (u32, u32) = (320, 190);
 pub(crate) struct TrialPage {
     pub study: StudyRow,
     pub trial: TrialRow,
+    /// The winner: the confirmed one, or the best trial.
     pub best: Option<TrialRow>,
+    pub best_recipe: Option<String>,
+    pub confirmation: Option<Confirmation>,
+    /// What its worker left.
+    pub seen: Seen,
     /// Number of the latest trial.
     pub last: u64,
     /// Whom it comes from and who came from it.
@@ -38,7 +46,10 @@ pub(crate) struct TrialPage {
 pub(crate) fn trial(content: &TrialPage) -> Markup {
     let TrialPage { study, trial, .. } = content;
     let number = trial.number.0;
-    let trail = html! { a href=(study_address(&study.name)) { (study.name) } span { "trial " (number) } };
+    let trail = html! { (super::trail(&study.name)) span { "trial " (number) } };
+    let winner = content.best.as_ref().filter(|best| best.number != trial.number);
+    let recipes =
+        Recipes { own: content.recipe.as_deref(), winner: winner.map(|best| (best, content.best_recipe.as_deref())) };
     let content = html! {
         div.headline #headline data-patch {
             h1 { "Trial " (number) }
@@ -50,17 +61,23 @@ pub(crate) fn trial(content: &TrialPage) -> Markup {
             }
         }
         div.glance #glance data-patch { (glance(study, trial)) }
-        (super::actions::of_trial(study, trial, content.led))
+        (actions::of_trial(study, trial, content.led))
+        div #confirmed data-patch {
+            @if let Some(it) = &content.confirmation { (confirmation::sentence(study, it, trial.number)) }
+        }
         @if let Some(message) = &trial.message { p.mistake { (message) } }
         div.panels #curves data-patch { (curves(content)) }
+        (recipe::recipe(study, trial, &recipes))
+        (pictures::pictures(study, trial, &content.seen))
         div.columns {
-            section.panel { h2 { "Parameters" } (params(content)) p.unit { "Chosen by: " (trial.why) } }
             section.panel #timeline data-patch { h2 { "What happened" } (timeline(content)) }
-        }
-        (lineage::lineage(&study.name, &content.lineage))
-        (super::actions::note(study, trial, content.writable))
-        @if let Some(recipe) = &content.recipe {
-            section.panel { h2 { "Recipe" } pre.recipe tabindex="0" { (recipe) } }
+            div.stack {
+                (lineage::lineage(&study.name, &content.lineage))
+                (actions::note(study, trial, content.writable))
+                @if let Some(state) = &content.seen.checkpoint {
+                    section.panel #checkpoint data-patch { h2 { "Checkpoint" } (pictures::checkpoint(state)) }
+                }
+            }
         }
         section.panel #log data-patch { h2 { "Log" } (log(&content.log)) }
     };
@@ -120,13 +137,16 @@ fn curves(content: &TrialPage) -> Markup {
         let of = |report: &Report| if name == study.metric { report.value } else { report.metrics.get(name).copied() };
         reports.iter().filter_map(|report| Some((report.step, of(report)?))).collect()
     };
-    let attempts: Vec<u64> =
-        reports.windows(2).filter(|pair| pair[0].attempt != pair[1].attempt).map(|pair| pair[0].step).collect();
+    let breaks = breaks(&content.events);
+    let (asked, lost): (Vec<&Break>, Vec<&Break>) = breaks.iter().partition(|it| !it.lost);
     html! {
         @if reports.is_empty() { section.panel { h2 { "Curves" } p.none { "No report yet." } } }
+        @if !breaks.is_empty() { p.breaks { @for it in &breaks {
+            span { i.dashed.lost[it.lost] {} (it.text) }
+        } } }
         @for (title, names) in panels {
             @let lines: Vec<_> = names.iter().map(|name| values(name)).collect();
-            @if let Some(svg) = figure::svg(&over_epochs(&lines, &attempts), PANEL) {
+            @if let Some(svg) = figure::svg(&over_epochs(&lines, &breaks), PANEL) {
                 section.panel {
                     h2 { (title) span.legend {
                         @if names.len() > 1 || names[0] != title {
@@ -134,7 +154,8 @@ fn curves(content: &TrialPage) -> Markup {
                                 span { i class={ "line c" (place % 5) } {} (name) }
                             }
                         }
-                        @if !attempts.is_empty() { span { i.dashed {} "resumed" } }
+                        @if !asked.is_empty() { span { i.dashed {} "paused" } }
+                        @if !lost.is_empty() { span { i.dashed.lost {} "worker lost" } }
                     } }
                     div.plot role="img" aria-label={ (title) " by epoch" } { (PreEscaped(svg)) }
                 }
@@ -143,46 +164,58 @@ fn curves(content: &TrialPage) -> Markup {
     }
 }
 
-/// Lines by step, and a broken one where another attempt went on.
-fn over_epochs(lines: &[Vec<(u64, f64)>], attempts: &[u64]) -> Panel {
+/// Where a trial was taken from its worker.
+struct Break {
+    /// Epochs done then.
+    step: u64,
+    /// Whether its worker went away.
+    lost: bool,
+    text: String,
+}
+
+/// Every pause and every lost worker, with the attempt that went on.
+fn breaks(events: &[Entry]) -> Vec<Break> {
+    let (mut step, mut breaks) = (0, Vec::<Break>::new());
+    for entry in events {
+        let (lost, why) = match &entry.event {
+            Event::Reported { step: done, .. } => {
+                step = *done;
+                continue;
+            }
+            Event::Resumed { attempt, .. } => {
+                if let Some(last) = breaks.last_mut() {
+                    last.text = format!("{}, attempt {attempt} went on at {}", last.text, format::time(entry.at_ms));
+                }
+                continue;
+            }
+            Event::Paused { reason: PauseReason::Rung, .. } => (false, "paused at a rung"),
+            Event::Paused { reason: PauseReason::Asked, .. } => (false, "paused, as somebody asked"),
+            Event::Paused { reason: PauseReason::Interrupted, .. } => (false, "paused with the study"),
+            Event::Requeued { .. } => (true, "its worker was lost"),
+            _ => continue,
+        };
+        breaks.push(Break { step, lost, text: format!("after epoch {step} {why}") });
+    }
+    breaks
+}
+
+/// Lines by step, and a broken one where the trial was taken from its worker.
+fn over_epochs(lines: &[Vec<(u64, f64)>], breaks: &[Break]) -> Panel {
     let points = || lines.iter().flatten();
     let last = points().map(|(step, _)| *step).max().unwrap_or(1) as f64;
     let x = Axis { label: String::new(), kind: Kind::Linear, low: 0.5, high: last + 0.5 };
     let y = Axis::over("", Kind::Linear, points().map(|(_, value)| *value));
     let line = |x, y, colour, dashed| Mark::Line { name: String::new(), x, y, trial: None, colour, dashed };
     let (low, high) = (y.low, y.high);
-    let resumed = attempts.iter().map(|step| *step as f64 + 0.5);
-    let resumed = resumed.map(|at| line(vec![at, at], vec![low, high], figure::Colour::Grey, true));
+    let resumed = breaks.iter().map(|it| {
+        let (at, colour) = (it.step as f64 + 0.5, if it.lost { figure::Colour::Orange } else { figure::Colour::Grey });
+        line(vec![at, at], vec![low, high], colour, true)
+    });
     let drawn = lines.iter().filter(|line| !line.is_empty()).zip(SERIES.iter().cycle()).map(|(points, colour)| {
         let (x, y) = points.iter().map(|(step, value)| (*step as f64, *value)).unzip();
         line(x, y, *colour, false)
     });
     Panel { title: String::new(), note: String::new(), x, y, marks: resumed.chain(drawn).collect(), scale: None }
-}
-
-fn params(content: &TrialPage) -> Markup {
-    let TrialPage { trial, best, study, .. } = content;
-    let winner = best.as_ref().filter(|best| best.number != trial.number);
-    html! {
-        table.plain {
-            @if let Some(winner) = winner {
-                thead { tr { th {} th { "this trial" } th { "best: " a href=(trial_address(&study.name, winner.number)) { "#" (winner.number) } } } }
-            }
-            tbody {
-                @for parameter in &study.space.0 {
-                    @let own = trial.params.get(&parameter.name);
-                    @let other = winner.and_then(|winner| winner.params.get(&parameter.name));
-                    @if own.is_some() || other.is_some() {
-                        tr class=[(winner.is_some() && own != other).then_some("differs")] {
-                            th scope="row" { (parameter.name) }
-                            td { @match own { Some(value) => (value), None => span.none { "–" } } }
-                            @if winner.is_some() { td { @match other { Some(value) => (value), None => span.none { "–" } } } }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Reports between two other events stand as one line.
@@ -254,20 +287,7 @@ fn told(event: &Event, assignments: &[Assignment]) -> String {
                 Annotation::Starred(false) => "took the star away".to_owned(),
             }
         ),
-        Event::Ordered { by, order } => format!(
-            "{by} asked to {}",
-            match order {
-                Order::Stop { .. } => "stop it",
-                Order::Pause { .. } => "pause it",
-                Order::Resume { .. } => "resume it",
-                Order::Finish { .. } => "train it to its end",
-                Order::Retry { .. } => "try it again",
-                Order::Enqueue { .. } => "try a point",
-                Order::Hold => "pause the study",
-                Order::Release => "go on with the study",
-                Order::Extend { .. } => "extend the study",
-            }
-        ),
+        Event::Ordered { by, order } => format!("{by} asked to {}", actions::words(order)),
         Event::Opened { .. } | Event::Enqueued { .. } | Event::Imported { .. } => String::new(),
         Event::Planned { .. } | Event::Closed { .. } => String::new(),
     }

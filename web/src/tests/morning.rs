@@ -1,0 +1,273 @@
+//! What the pages say of a trial's files and of a confirmation.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use nightsweep_search::race;
+use nightsweep_search::{Order, PauseReason};
+
+use super::*;
+use crate::{CheckpointState, StudyFiles, TrialFile};
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
+
+/// Files of the trials of the fixture's study.
+#[derive(Default)]
+struct Made {
+    files: HashMap<(u64, TrialFile), Vec<u8>>,
+    test: BTreeMap<TrialNumber, f64>,
+}
+
+impl StudyFiles for Made {
+    fn read(&self, study: &str, trial: TrialNumber, file: TrialFile) -> Option<Vec<u8>> {
+        assert_eq!(study, NAME);
+        self.files.get(&(trial.0, file)).cloned()
+    }
+
+    fn checkpoint(&self, _: &str, trial: TrialNumber) -> CheckpointState {
+        match trial.0 {
+            0 => CheckpointState::Whole { size_bytes: 1_234_567, epoch: 2, step: 0 },
+            1 => CheckpointState::Damaged { size_bytes: 9, reason: "<b>torn".to_owned() },
+            _ => CheckpointState::None,
+        }
+    }
+
+    fn test_accuracies(&self, confirmation: &str) -> BTreeMap<TrialNumber, f64> {
+        assert_eq!(confirmation, race::name_of(NAME, 1));
+        self.test.clone()
+    }
+}
+
+fn files() -> Made {
+    let json = |value: serde_json::Value| value.to_string().into_bytes();
+    let evaluation = serde_json::json!({
+        "epoch": 2, "metrics": {}, "classes": ["cat", "<i>dog"], "recalls": [0.75, null],
+        "confusion": [[3, 1], [0, 0]],
+    });
+    let worst = serde_json::json!({
+        "epoch": 2, "tile": [28, 20], "columns": 8, "images": [
+            { "place": 9, "class": "cat", "predicted": "<i>dog", "confidence": 0.98, "own": 0.02 },
+            { "place": 4, "class": "cat", "predicted": "cat", "confidence": 0.6, "own": 0.6 },
+        ],
+    });
+    let augmented = serde_json::json!({ "tile": [28, 20], "epochs": [1, 9], "classes": ["cat", "<i>dog"] });
+    let files = [
+        (TrialFile::Evaluation, json(evaluation)),
+        (TrialFile::Worst, json(worst)),
+        (TrialFile::WorstSheet, PNG.to_vec()),
+        (TrialFile::Augmented, json(augmented)),
+        (TrialFile::AugmentedSheet, b"<script>alert(1)</script>".to_vec()),
+    ];
+    Made { files: files.into_iter().map(|(file, bytes)| ((0, file), bytes)).collect(), ..Made::default() }
+}
+
+async fn with_files(files: Made) -> Fixture {
+    let mut fixture = Fixture::new().await;
+    fixture.settings = WebSettings::default().with_files(Arc::new(files));
+    fixture
+}
+
+#[tokio::test]
+async fn a_trial_shows_what_its_worker_left() {
+    let fixture = with_files(files()).await;
+    let (status, page) = fixture.get(&format!("{ADDRESS}/trials/0")).await;
+    assert_eq!(status, StatusCode::OK);
+    for part in [
+        // The confusion matrix.
+        "4 validation images, after epoch 2",
+        "title=\"1 of 4 cat taken for &lt;i&gt;dog\"",
+        "75 %",
+        // The worst images, cut from their sheet: the second one lies beside the first.
+        "taken for &lt;i&gt;dog, 98 %",
+        "right, with 60 %",
+        "/trials/0/worst.png?v=2",
+        "viewBox=\"28 0 28 20\"",
+        // Augmented: two rows of three, the last epoch lies ahead.
+        "viewBox=\"56 20 28 20\"",
+        "class=\"later\">epoch 9",
+        // The checkpoint.
+        "epoch 2",
+        "1.2 MB",
+        "✓ right",
+    ] {
+        assert!(page.contains(part), "`{part}` is not in {page}");
+    }
+    assert!(!page.contains("<i>dog"));
+}
+
+#[tokio::test]
+async fn pictures_are_had_by_number_and_by_one_of_two_names() {
+    let fixture = with_files(files()).await;
+    let response =
+        fixture.ask(request(&format!("{ADDRESS}/trials/0/worst.png?v=2")).body(Body::empty()).unwrap()).await;
+    assert_eq!((response.status(), &response.headers()[CONTENT_TYPE]), (StatusCode::OK, &"image/png".parse().unwrap()));
+    assert_eq!(to_bytes(response.into_body(), 1 << 20).await.unwrap(), PNG);
+    for path in [
+        "trials/0/augmented.png", // no PNG, whatever it is called
+        "trials/2/worst.png",     // never written
+        "trials/9/worst.png",     // no such trial
+        "trials/0/checkpoint.safetensors",
+        "trials/0/..%2Fworst.png",
+        "trials/..%2F0/worst.png",
+        "trials/0/%2Fetc%2Fpasswd",
+    ] {
+        let (status, page) = fixture.get(&format!("{ADDRESS}/{path}")).await;
+        assert!(status == StatusCode::NOT_FOUND && !page.contains("alert(1)<"), "{path}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_trial_without_its_files_says_so() {
+    let mut damaged = files();
+    damaged.files.insert((1, TrialFile::Worst), b"{ torn".to_vec());
+    damaged.files.insert(
+        (1, TrialFile::Evaluation),
+        br#"{ "epoch": 1, "classes": ["a", "b"], "recalls": [], "confusion": [[1]] }"#.to_vec(),
+    );
+    let fixture = with_files(damaged).await;
+    let (status, page) = fixture.get(&format!("{ADDRESS}/trials/1")).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(page.matches("Its files are not beside the store").count(), 3);
+    assert!(page.contains("It is damaged: &lt;b&gt;torn"));
+    let (_, page) = fixture.get(&format!("{ADDRESS}/trials/2")).await;
+    assert!(page.contains("Nothing yet. The beginning of a training leaves them."));
+    // Nobody knows where the files are.
+    let (status, page) = Fixture::new().await.get(&format!("{ADDRESS}/trials/0")).await;
+    assert!(status == StatusCode::OK && !page.contains("id=\"checkpoint\""));
+}
+
+/// A race between trials 0 and 2 of the fixture: values by candidate and repetition.
+async fn confirmed(fixture: &Fixture, values: &[(u64, u64, Option<f64>)]) {
+    let space = race::space(&[TrialNumber(0), TrialNumber(2)], 3);
+    let race = NewStudy { space, ..new_study(&race::name_of(NAME, 1)) };
+    let id = fixture.store.create_study(race).await.unwrap();
+    fixture
+        .store
+        .append(id, &Event::Opened { pid: 7, host: "host".to_owned(), version: "0.1.0".to_owned() })
+        .await
+        .unwrap();
+    for (number, (candidate, repetition, value)) in (0..).zip(values) {
+        let (trial, attempt) = (TrialNumber(number), Attempt(1));
+        let params = serde_json::json!({ "candidate": candidate, "repetition": repetition });
+        let params = serde_json::from_value(params).unwrap();
+        fixture.store.append(id, &Event::Started { trial, params, why: String::new() }).await.unwrap();
+        if let Some(value) = *value {
+            fixture.store.append(id, &Event::Completed { trial, attempt, value }).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_confirmed_study_says_who_won_and_how_sure_that_is() {
+    let test = [(TrialNumber(1), 0.8), (TrialNumber(3), 0.82)].into();
+    let fixture = with_files(Made { test, ..files() }).await;
+    let closed = Event::Closed { reason: "the search is done".to_owned(), needs_help: false };
+    let values = [(0, 1, 0.70), (2, 1, 0.72), (0, 2, 0.74), (2, 2, 0.73), (0, 3, 0.71), (2, 3, 0.71)];
+    confirmed(&fixture, &values.map(|(candidate, repetition, value)| (candidate, repetition, Some(value)))).await;
+    let race = fixture.store.study_named(&race::name_of(NAME, 1)).await.unwrap().unwrap();
+    for study in [fixture.study, race.id] {
+        fixture.store.append(study, &closed).await.unwrap();
+    }
+    let (status, page) = fixture.get(ADDRESS).await;
+    assert_eq!(status, StatusCode::OK);
+    for part in [
+        "Trial 2</a> won with val_&lt;accuracy&gt; <b>0.7200 ± ",
+        "test accuracy <b>0.8100</b>",
+        "not to be told from it at 95 %",
+        "≈ not to be told from it",
+        "★ winner",
+        "trial 0 was chosen at 0.7500 and has 0.7167 on fresh seeds; +0.0333",
+        "--top 2 --seeds 10",
+        "class=\"confirmed\"",
+    ] {
+        assert!(page.contains(part), "`{part}` is not in {page}");
+    }
+    let (_, page) = fixture.get(&format!("{ADDRESS}/trials/0")).await;
+    assert!(page.contains("on 3 fresh seeds; <span>≈ not to be told from it"));
+    assert!(page.contains("best: <a") && page.contains(">trial 2</a>"), "the winner is the confirmed one");
+    let (_, page) = fixture.get(&format!("{ADDRESS}/compare?trials=0,2")).await;
+    assert!(page.contains("on fresh seeds") && page.contains("0.7167 ± "));
+}
+
+#[tokio::test]
+async fn a_confirmation_that_runs_shows_how_far_it_is() {
+    let fixture = Fixture::new().await;
+    confirmed(&fixture, &[(0, 1, Some(0.7)), (2, 1, None)]).await;
+    let (_, page) = fixture.get(ADDRESS).await;
+    for part in ["1 training is done", "epoch 0", "in the race", "0.7000"] {
+        assert!(page.contains(part), "`{part}` is not in {page}");
+    }
+    assert!(!page.contains("★ winner"));
+    // It is found from its study and leads back to it, and is no study of its own in the list.
+    let race = crate::view::study_address(&race::name_of(NAME, 1));
+    assert!(page.contains(&format!("href=\"{race}\"")));
+    let (status, page) = fixture.get(&race).await;
+    assert!(status == StatusCode::OK && page.contains(&format!("The best trials of <a href=\"{ADDRESS}\"")));
+    let response = fixture.ask(request("/").body(Body::empty()).unwrap()).await;
+    assert_eq!(response.headers()[LOCATION], ADDRESS);
+}
+
+#[tokio::test]
+async fn what_paused_a_study_stands_at_its_top() {
+    let fixture = Fixture::new().await;
+    let notice = async || fixture.get(ADDRESS).await.1.split("id=\"notice\"").nth(1).unwrap()[..400].to_owned();
+    assert!(!notice().await.contains("mistake"));
+    let by = "<eve>".to_owned();
+    fixture.store.append(fixture.study, &Event::Ordered { by: by.clone(), order: Order::Hold }).await.unwrap();
+    assert!(notice().await.contains("Paused by &lt;eve&gt;"));
+    fixture.store.append(fixture.study, &Event::Ordered { by, order: Order::Release }).await.unwrap();
+    assert!(!notice().await.contains("mistake"));
+    let reason = "the disk is full: <no> room".to_owned();
+    fixture.store.append(fixture.study, &Event::Closed { reason, needs_help: true }).await.unwrap();
+    assert!(notice().await.contains("The study is paused: </strong>the disk is full: &lt;no&gt; room"));
+    let (_, page) = fixture.get(ADDRESS).await;
+    assert!(page.contains("1 trial failed (1 out of memory)") && page.contains("One seed, not confirmed"));
+    assert!(page.contains("asked to") && page.contains("go on with the study"));
+}
+
+#[tokio::test]
+async fn every_pause_and_every_lost_worker_is_marked_in_the_curves() {
+    let fixture = Fixture::new().await;
+    let (trial, first) = (TrialNumber(2), Attempt(1));
+    let report = |attempt, step| Event::Reported { trial, attempt, step, value: Some(0.5), metrics: [].into() };
+    let events = [
+        report(first, 1),
+        Event::Paused { trial, attempt: first, reason: PauseReason::Rung },
+        Event::Resumed { trial, attempt: Attempt(2) },
+        report(Attempt(2), 2),
+        Event::Requeued { trial, attempt: Attempt(2), cause: None, message: "signal 9".to_owned() },
+    ];
+    fixture.store.append_all(fixture.study, &events).await.unwrap();
+    let (_, page) = fixture.get(&format!("{ADDRESS}/trials/2")).await;
+    let marks = page.split("class=\"breaks\"").nth(1).unwrap().split("</p>").next().unwrap();
+    assert!(marks.contains("after epoch 1 paused at a rung, attempt 2 went on at"), "{marks}");
+    assert!(marks.contains("after epoch 2 its worker was lost"), "{marks}");
+}
+
+#[tokio::test]
+async fn a_recipe_stands_beside_the_default_and_the_winner() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("studies.db")).await.unwrap();
+    let recipe = serde_json::json!({ "epochs": 3, "optimizer": { "kind": "sgd", "lr": 0.1 } });
+    let study = NewStudy { plan: serde_json::json!({ "recipe": recipe }), ..new_study(NAME) };
+    let study = store.create_study(study).await.unwrap();
+    for (number, lr) in [(0, 0.2), (1, 0.3)] {
+        let trial = TrialNumber(number);
+        let params = serde_json::from_value(serde_json::json!({ "lr": lr, "<b>optimizer": "sgd" })).unwrap();
+        let value = lr;
+        let events = [
+            Event::Started { trial, params, why: String::new() },
+            Event::Completed { trial, attempt: Attempt(1), value },
+        ];
+        store.append_all(study, &events).await.unwrap();
+        let toml = format!("epochs = 3\n[optimizer]\nkind = \"sgd\"\nlr = {lr}\n");
+        store.set_recipe(study, trial, &toml).await.unwrap();
+    }
+    let fixture = Fixture { _dir: dir, store, study, settings: WebSettings::default() };
+    let (_, page) = fixture.get(&format!("{ADDRESS}/trials/0")).await;
+    let table = page.split("recipes\">").nth(1).unwrap().split("</table>").next().unwrap();
+    assert_eq!(table.matches("<tr>").count(), 2, "only the rate differs: {table}");
+    let row = "<th scope=\"row\">optimizer.lr</th><td><b>0.2</b></td><td class=\"other\">0.1</td><td class=\"other\">0.3</td>";
+    assert!(table.contains(row), "{table}");
+    assert!(page.contains("data-copy=\"recipe-text\"") && page.contains("lr = 0.2"));
+}

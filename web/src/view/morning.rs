@@ -1,0 +1,215 @@
+//! What somebody wants to know who opens a study in the morning: who won, how sure that is, why, what was wasted, and what
+//! to do next.
+
+use maud::{Markup, html};
+use nightsweep_search::{Direction, Event, Importance, Order};
+use nightsweep_store::{Controller, Entry, Failures, Point, StudyRow, Summary, TrialRow};
+
+use super::{confirmation, trial_address};
+use crate::confirmation::Confirmation;
+use crate::format;
+
+/// Parameters that are named as what mattered.
+const NAMED: usize = 3;
+
+/// What is told, beside the summary of the study.
+pub(crate) struct Morning {
+    /// The recipe that the search started from, if a trial tried it.
+    pub default: Option<TrialRow>,
+    pub confirmation: Option<Confirmation>,
+    pub failures: Vec<Failures>,
+    /// The latest first.
+    pub orders: Vec<Entry>,
+    pub importance: Known,
+    /// Validation images that the best trial was judged by.
+    pub images: Option<u64>,
+}
+
+/// What is known of the importance of parameters.
+pub(crate) enum Known {
+    /// The greatest first; empty if there are too few trials.
+    Made(Vec<Importance>),
+    /// To be asked for again.
+    Pending,
+}
+
+/// Why the study stands still, if a person should know.
+pub(super) fn notice(summary: &Summary, morning: &Morning) -> Markup {
+    html! {
+        @if let Some(reason) = needs_help(&summary.controller) {
+            p.mistake role="alert" {
+                strong { "The study is paused: " } (reason) ". "
+                "Mend the cause, then run the same command again: nothing is lost."
+            }
+        } @else if matches!(summary.controller, Controller::Open { .. }) && let Some((by, at_ms)) = held(&morning.orders) {
+            p.mistake role="status" {
+                strong { "Paused by " (by) } " since " (format::time(at_ms)) ". “Go on” hands out trials again."
+            }
+        }
+    }
+}
+
+/// The reason of an end that a person has to do something about.
+fn needs_help(controller: &Controller) -> Option<&str> {
+    match controller {
+        Controller::Closed { reason, needs_help: true, .. } => Some(reason),
+        _ => None,
+    }
+}
+
+/// Who paused the study, and when, if it is still paused.
+fn held(orders: &[Entry]) -> Option<(&str, i64)> {
+    let last = orders.iter().find_map(|entry| match &entry.event {
+        Event::Ordered { by, order: order @ (Order::Hold | Order::Release) } => Some((by, order, entry.at_ms)),
+        _ => None,
+    })?;
+    matches!(last.1, Order::Hold).then_some((last.0.as_str(), last.2))
+}
+
+/// Five answers.
+pub(super) fn answers(study: &StudyRow, summary: &Summary, history: &[Point], morning: &Morning) -> Markup {
+    let Some(best) = &summary.best else {
+        return html! { p.none { "No trial has reported yet: what leads, and why, stands here as soon as one has." } };
+    };
+    html! {
+        dl.answers {
+            div { dt { "Who won" } dd { (who(study, summary, best, morning)) } }
+            div { dt { "How sure" } dd { (sure(study, best, history, morning)) } }
+            div { dt { "Why" } dd { (why(study, best, morning)) } }
+            div { dt { "Wasted" } dd { (wasted(study, summary, &morning.failures)) } }
+            div { dt { "Next" } dd { (next(study, summary, morning)) } }
+        }
+    }
+}
+
+fn who(study: &StudyRow, summary: &Summary, best: &TrialRow, morning: &Morning) -> Markup {
+    let confirmed = morning.confirmation.as_ref().and_then(|it| Some((it, it.winner()?)));
+    let runs = matches!(summary.controller, Controller::Open { .. });
+    html! {
+        @match confirmed {
+            Some((confirmation, winner)) => {
+                a href=(trial_address(&study.name, winner.candidate)) { "Trial " (winner.candidate) } " won with "
+                (study.metric) " " b { (confirmation::spread(winner)) }
+                @if let Some(scores) = confirmation.test.get(&winner.candidate) {
+                    "; test accuracy " b { (format::metric(scores.iter().sum::<f64>() / scores.len().max(1) as f64)) }
+                }
+                "."
+            },
+            None => {
+                a href=(trial_address(&study.name, best.number)) { "Trial " (best.number) }
+                @if runs { " leads so far with " } @else { " is the best with " }
+                (study.metric) " " @if let Some(value) = best.shown_value() { b { (format::metric(value)) } } "."
+            },
+        }
+    }
+}
+
+fn sure(study: &StudyRow, best: &TrialRow, history: &[Point], morning: &Morning) -> Markup {
+    let Some(confirmation) = &morning.confirmation else { return one_seed(study, best, history, morning) };
+    let done = confirmation.standings.iter().map(|standing| standing.values.len()).sum::<usize>();
+    let tied: Vec<_> = confirmation.tied().map(|standing| standing.candidate).collect();
+    html! {
+        @match confirmation.winner() {
+            Some(winner) => {
+                "Confirmed on " (winner.values.len()) " fresh seeds"
+                @if confirmation.is_running() { " so far" } "; "
+                @if tied.is_empty() { "at 95 % better than every other candidate." } @else {
+                    "not to be told from it at 95 %: "
+                    @for (place, trial) in tied.iter().enumerate() {
+                        @if place > 0 { ", " } a href=(trial_address(&study.name, trial)) { "trial " (trial) }
+                    }
+                    "."
+                }
+            },
+            None => { "It is being confirmed on fresh seeds: " (done) @if done == 1 { " training is done." } @else { " trainings are done." } },
+        }
+    }
+}
+
+/// What chance alone does to an accuracy on so many images (the binomial's 95 %).
+fn one_seed(study: &StudyRow, best: &TrialRow, history: &[Point], morning: &Morning) -> Markup {
+    let value = best.shown_value();
+    let half = match (value, morning.images) {
+        (Some(value), Some(images)) if study.metric == "val_accuracy" && images > 0 => {
+            Some((images, 1.96 * (value * (1.0 - value) / images as f64).sqrt()))
+        }
+        _ => None,
+    };
+    html! {
+        "One seed, not confirmed on others."
+        @if let (Some(value), Some((images, half))) = (value, half) {
+            @let near = history.iter().filter(|point| point.trial != best.number && (point.value - value).abs() <= half).count();
+            " Which " (images) " images are validated on alone moves it by ± " (format::metric(half)) ": "
+            @match near { 0 => "no other trial is that near.", 1 => "one other trial is that near.", more => { (more) " other trials are that near." } }
+        }
+    }
+}
+
+fn why(study: &StudyRow, best: &TrialRow, morning: &Morning) -> Markup {
+    let winner = morning.confirmation.as_ref().and_then(Confirmation::winner);
+    let number = winner.map_or(best.number, |winner| winner.candidate);
+    // A value that was chosen is compared with one that was chosen, not with a mean of fresh seeds.
+    let chosen = winner.and_then(|winner| morning.confirmation.as_ref()?.chosen.get(&winner.candidate).copied());
+    let value = chosen.or(best.shown_value());
+    html! {
+        @match &morning.importance {
+            Known::Made(known) if known.is_empty() => { "Too few complete trials to say which parameter mattered." },
+            Known::Made(known) => {
+                "Mattered most: "
+                @for (place, it) in known.iter().take(NAMED).enumerate() {
+                    @if place > 0 { ", " } code { (it.param) } (format!(" {:.0} %", 100.0 * it.share))
+                }
+                "."
+            },
+            Known::Pending => span.none data-pending { "What mattered is being computed…" },
+        }
+        @if let Some(default) = &morning.default {
+            @match (default.number == number, default.shown_value(), value) {
+                (true, ..) => { " The recipe that the search started from won." },
+                (false, Some(from), Some(value)) => {
+                    @let gain = if study.direction == Direction::Maximize { value - from } else { from - value };
+                    " Against the " a href=(trial_address(&study.name, default.number)) { "default recipe" } ", by the values they were chosen by: "
+                    (if gain < 0.0 { "−" } else { "+" }) (format::metric(gain.abs())) "."
+                },
+                _ => {},
+            }
+        }
+    }
+}
+
+fn wasted(study: &StudyRow, summary: &Summary, failures: &[Failures]) -> Markup {
+    let (trials, spent) = failures.iter().fold((0, 0), |(n, ms), it| (n + it.trials, ms + it.active_ms));
+    let share = 100.0 * spent as f64 / summary.active_ms.max(1) as f64;
+    let figures = format!("{}/figures", super::study_address(&study.name));
+    html! {
+        @if trials == 0 { "No trial failed." } @else {
+            (trials) @if trials == 1 { " trial failed (" } @else { " trials failed (" }
+            @for (place, it) in failures.iter().enumerate() {
+                @if place > 0 { ", " } (it.trials) " " (format::cause(it.cause))
+            }
+            "): " (format::duration(spent)) ", " (format!("{share:.0} %")) " of the training time."
+        }
+        " " a href={ (figures) "#slots" } { "When the slots stood idle" } "."
+    }
+}
+
+fn next(study: &StudyRow, summary: &Summary, morning: &Morning) -> Markup {
+    let name = &study.name;
+    let runs = matches!(summary.controller, Controller::Open { .. });
+    let confirms = morning.confirmation.as_ref().is_some_and(Confirmation::is_running);
+    let winner = morning.confirmation.as_ref().and_then(Confirmation::winner);
+    let tied = morning.confirmation.as_ref().map_or(0, |it| it.tied().count());
+    html! {
+        @if needs_help(&summary.controller).is_some() { "Mend what paused it, and run it again." }
+        @else if runs {
+            "It runs. " a href={ (super::study_address(name)) "/figures#budget" } { "When it will be done" } "."
+        } @else if confirms { "Wait for the confirmation, or look at its trainings below." }
+        @else if winner.is_none() { code { "nightsweep confirm " (name) } " trains the best again on fresh seeds." }
+        @else {
+            @if tied > 0 {
+                code { "nightsweep confirm " (name) " --top " (tied + 1) " --seeds 10" } " to tell them apart, or take the simplest: "
+            }
+            code { "nightsweep export best --study " (name) " -o best/" } "."
+        }
+    }
+}
