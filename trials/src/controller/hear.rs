@@ -188,7 +188,7 @@ impl<E: Executor> Controller<'_, E> {
             }
         }
         if matches!(self.seats[place].life, Life::Busy { .. }) {
-            self.seats[place].last_words.clear();
+            self.seats[place].forget_words();
             self.seats[place].life = Life::Idle { worker };
             self.packing.ended(&self.seats[place].slot, self.executor.now());
             if breaks_worker {
@@ -249,7 +249,7 @@ impl<E: Executor> Controller<'_, E> {
             Life::Dying { why, .. } => why.clone(),
             _ => Why::Faulty(format!("the worker {message}")),
         };
-        let last_words: String = seat.last_words.iter().map(|line| format!("\n{line}")).collect();
+        let last_words = seat.last_words();
         seat.vacate(now, self.options.max_deaths);
         self.packing.ended(&self.seats[place].slot, now);
         let Some(Job { trial, attempt, .. }) = job else {

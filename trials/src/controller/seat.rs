@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use nightsweep_search::{Attempt, TrialNumber};
+use nightsweep_search::{Attempt, FailureCause, TrialNumber};
 
 use crate::executor::WorkerId;
 use crate::pace::Family;
 use crate::slots::Slot;
+use crate::worker::cause_of_text;
 
 /// Lines of a worker's standard error that are kept for the message of its death.
 const LAST_WORDS: usize = 8;
@@ -30,6 +31,8 @@ pub(super) struct Seat {
     /// When the worker was last heard of.
     pub heard: Instant,
     pub last_words: VecDeque<String>,
+    /// A line that says what kind of failure it is, however much was said after it.
+    pub sign: Option<String>,
 }
 
 /// The life of a worker.
@@ -93,6 +96,7 @@ impl Seat {
             pid: None,
             heard: now,
             last_words: VecDeque::new(),
+            sign: None,
         }
     }
 
@@ -144,10 +148,25 @@ impl Seat {
 
     /// Keeps the end of what a worker says on its standard error.
     pub fn overhear(&mut self, line: String) {
+        if cause_of_text(&line, self.slot.is_gpu()) != FailureCause::Crashed {
+            self.sign = Some(line.clone());
+        }
         if self.last_words.len() == LAST_WORDS {
             self.last_words.pop_front();
         }
         self.last_words.push_back(line);
+    }
+
+    /// The end of what it said, with the line before that tells most.
+    pub fn last_words(&self) -> String {
+        let sign = self.sign.iter().filter(|sign| !self.last_words.contains(sign));
+        sign.chain(&self.last_words).map(|line| format!("\n{line}")).collect()
+    }
+
+    /// What was said belongs to a trial that is over.
+    pub fn forget_words(&mut self) {
+        self.last_words.clear();
+        self.sign = None;
     }
 
     /// A worker here trained or ended a trial as it should.
@@ -161,7 +180,7 @@ impl Seat {
         self.failed_starts += u32::from(self.pid.is_none());
         let is_hopeless = self.pid.is_none() && self.failed_starts >= max_failed_starts;
         self.life = if is_hopeless { Life::Retired } else { Life::Absent { from: now + back_off(self.deaths) } };
-        self.last_words.clear();
+        self.forget_words();
     }
 }
 
