@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nightsweep_search::{Direction, Distribution, ParamValue, Params, Scale, SearchSpace, TrialState};
+use nightsweep_search::{Direction, Distribution, Event, ParamValue, Params, Scale, SearchSpace, TrialState};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row};
@@ -12,7 +12,7 @@ use crate::board::{BoardQuery, Sort};
 use crate::open::{QueryError, Store};
 use crate::studies::StudyRow;
 use crate::trials::TrialRow;
-use crate::words::word_of;
+use crate::words::{from_json, unsigned, word_of};
 
 const SCHEMA: &str = include_str!("optuna/schema.sql");
 
@@ -77,10 +77,13 @@ pub struct ForeignStudy {
     pub direction: Direction,
     /// Its complete trials.
     pub trials: Vec<ForeignTrial>,
+    /// How many others it has, which have no value to learn from.
+    pub others: u64,
 }
 
 impl Store {
-    /// Writes a study to a new file of Optuna's. Trials that could go on are running there; failed and lost ones failed.
+    /// Writes a study to a new file of Optuna's: its trials under their numbers, then what was imported, as complete trials.
+    /// Trials that could go on are running there; failed and lost ones failed.
     pub async fn export_optuna(&self, study: &StudyRow, path: &Path) -> Result<u64, OptunaError> {
         if path.exists() {
             return Err(OptunaError::Exists { path: path.display().to_string() });
@@ -121,9 +124,28 @@ impl Store {
                 .await?;
             }
         }
+        let mut written = trials.len() as u64;
+        let mut id = trials.iter().map(id_of).max().unwrap_or(0);
+        for (at_ms, params, value, from) in self.imported(study).await? {
+            id += 1;
+            written += 1;
+            write_imported(&mut to, &study.space, id, at_ms, (&params, value, from)).await?;
+        }
         to.commit().await?;
         connection.close().await?;
-        Ok(trials.len() as u64)
+        Ok(written)
+    }
+
+    /// When what was imported into a study, in the order of the log.
+    async fn imported(&self, study: &StudyRow) -> Result<Vec<(i64, Params, f64, Option<String>)>, QueryError> {
+        let rows = sqlx::query("SELECT at, body FROM events WHERE study = ? AND kind = 'imported' ORDER BY seq");
+        let mut imported = Vec::new();
+        for row in rows.bind(study.id.0).fetch_all(&self.reader).await? {
+            if let Event::Imported { params, value, from } = from_json(row.try_get("body")?)? {
+                imported.push((row.try_get("at")?, params, value, from));
+            }
+        }
+        Ok(imported)
     }
 }
 
@@ -138,37 +160,11 @@ async fn write_trial(to: &mut SqliteConnection, space: &SearchSpace, trial: &Tri
         TrialState::Failed | TrialState::Lost => "FAIL",
         TrialState::Running | TrialState::Paused | TrialState::Waiting => "RUNNING",
     };
-    sqlx::query(
-        "INSERT INTO trials VALUES (?1, ?2, 1, ?3, \
-         strftime('%Y-%m-%d %H:%M:%f000', ?4 / 1000.0, 'unixepoch'), \
-         strftime('%Y-%m-%d %H:%M:%f000', ?5 / 1000.0, 'unixepoch'))",
-    )
-    .bind(id_of(trial))
-    .bind(id_of(trial) - 1)
-    .bind(state)
-    .bind(trial.started_at_ms)
-    .bind(trial.finished_at_ms)
-    .execute(&mut *to)
-    .await?;
-    for parameter in &space.0 {
-        let Some(value) = trial.params.get(&parameter.name) else { continue };
-        let (distribution, inner) = told(&parameter.distribution, value);
-        sqlx::query(
-            "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (?, ?, ?, ?)",
-        )
-        .bind(id_of(trial))
-        .bind(&parameter.name)
-        .bind(inner)
-        .bind(distribution.to_string())
-        .execute(&mut *to)
-        .await?;
-    }
+    let id = id_of(trial);
+    write_head(to, id, state, trial.started_at_ms, trial.finished_at_ms).await?;
+    write_params(to, space, id, &trial.params).await?;
     if let Some(value) = trial.value.filter(|_| matches!(trial.state, TrialState::Complete | TrialState::Pruned)) {
-        sqlx::query("INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES (?, 0, ?, 'FINITE')")
-            .bind(id_of(trial))
-            .bind(value)
-            .execute(&mut *to)
-            .await?;
+        write_value(to, id, value).await?;
     }
     let attributes = [
         ("nightsweep:state", json!(word_of(&trial.state))),
@@ -177,13 +173,85 @@ async fn write_trial(to: &mut SqliteConnection, space: &SearchSpace, trial: &Tri
         ("tags", json!(trial.tags)),
     ];
     for (key, value) in attributes {
-        sqlx::query("INSERT INTO trial_user_attributes (trial_id, \"key\", value_json) VALUES (?, ?, ?)")
-            .bind(id_of(trial))
-            .bind(key)
-            .bind(value.to_string())
-            .execute(&mut *to)
-            .await?;
+        write_attribute(to, id, key, &value).await?;
     }
+    Ok(())
+}
+
+/// What another study found is a complete trial that took no time.
+async fn write_imported(
+    to: &mut SqliteConnection,
+    space: &SearchSpace,
+    id: i64,
+    at_ms: i64,
+    (params, value, from): (&Params, f64, Option<String>),
+) -> Result<(), OptunaError> {
+    write_head(to, id, "COMPLETE", at_ms, Some(at_ms)).await?;
+    write_params(to, space, id, params).await?;
+    write_value(to, id, value).await?;
+    write_attribute(to, id, "nightsweep:imported", &json!(from)).await
+}
+
+async fn write_head(
+    to: &mut SqliteConnection,
+    id: i64,
+    state: &str,
+    started_at_ms: i64,
+    finished_at_ms: Option<i64>,
+) -> Result<(), OptunaError> {
+    sqlx::query(
+        "INSERT INTO trials VALUES (?1, ?2, 1, ?3, \
+         strftime('%Y-%m-%d %H:%M:%f000', ?4 / 1000.0, 'unixepoch'), \
+         strftime('%Y-%m-%d %H:%M:%f000', ?5 / 1000.0, 'unixepoch'))",
+    )
+    .bind(id)
+    .bind(id - 1)
+    .bind(state)
+    .bind(started_at_ms)
+    .bind(finished_at_ms)
+    .execute(&mut *to)
+    .await?;
+    Ok(())
+}
+
+async fn write_params(
+    to: &mut SqliteConnection,
+    space: &SearchSpace,
+    id: i64,
+    params: &Params,
+) -> Result<(), OptunaError> {
+    for parameter in &space.0 {
+        let Some(value) = params.get(&parameter.name) else { continue };
+        let (distribution, inner) = told(&parameter.distribution, value);
+        sqlx::query(
+            "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (?, ?, ?, ?)",
+        )
+        .bind(id)
+        .bind(&parameter.name)
+        .bind(inner)
+        .bind(distribution.to_string())
+        .execute(&mut *to)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn write_value(to: &mut SqliteConnection, id: i64, value: f64) -> Result<(), OptunaError> {
+    sqlx::query("INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES (?, 0, ?, 'FINITE')")
+        .bind(id)
+        .bind(value)
+        .execute(&mut *to)
+        .await?;
+    Ok(())
+}
+
+async fn write_attribute(to: &mut SqliteConnection, id: i64, key: &str, value: &Value) -> Result<(), OptunaError> {
+    sqlx::query("INSERT INTO trial_user_attributes (trial_id, \"key\", value_json) VALUES (?, ?, ?)")
+        .bind(id)
+        .bind(key)
+        .bind(value.to_string())
+        .execute(&mut *to)
+        .await?;
     Ok(())
 }
 
@@ -254,8 +322,11 @@ pub async fn read_optuna(path: &Path, name: Option<&str>) -> Result<ForeignStudy
         let number = row.try_get::<i64, _>("number")?.max(0).cast_unsigned();
         trials.push(ForeignTrial { number, params: point, value: row.try_get("value")? });
     }
+    let all: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM trials WHERE study_id = ?").bind(id).fetch_one(&mut from).await?;
     from.close().await?;
-    Ok(ForeignStudy { name, direction, trials })
+    let others = unsigned(all).saturating_sub(trials.len() as u64);
+    Ok(ForeignStudy { name, direction, trials, others })
 }
 
 /// The value that a number stands for.
@@ -284,6 +355,27 @@ mod tests {
     use crate::testing::{Fixture, completed, pruned, reported, started};
 
     #[tokio::test]
+    async fn what_was_imported_is_written_too() {
+        let fixture = Fixture::new(Direction::Maximize).await;
+        let own = json!({ "optimizer": "sgd", "optimizer.sgd.lr": 0.1, "flip": true });
+        let params: Params = serde_json::from_value(own.clone()).unwrap();
+        let imported = |value, from: Option<&str>| Event::Imported {
+            params: params.clone(),
+            value,
+            from: from.map(str::to_owned),
+        };
+        fixture
+            .tell(&[imported(0.6, None), started(0, own.clone()), completed(0, 0.7), imported(0.8, Some("day"))])
+            .await;
+        let path = fixture.dir.path().join("optuna.db");
+        assert_eq!(fixture.store.export_optuna(&fixture.study, &path).await.unwrap(), 3);
+        let study = read_optuna(&path, None).await.unwrap();
+        let found: Vec<(u64, f64)> = study.trials.iter().map(|trial| (trial.number, trial.value)).collect();
+        assert_eq!(found, [(0, 0.7), (1, 0.6), (2, 0.8)]);
+        assert!(study.trials.iter().all(|trial| trial.params == params));
+    }
+
+    #[tokio::test]
     async fn what_is_written_for_optuna_reads_back_the_same() {
         let fixture = Fixture::new(Direction::Maximize).await;
         let first = json!({ "optimizer": "sgd", "optimizer.sgd.lr": 0.1, "flip": true });
@@ -302,7 +394,7 @@ mod tests {
             assert_eq!(trial.params, own.params);
             assert_eq!(serde_json::to_value(&trial.params).unwrap(), params);
         }
-        assert_eq!(study.trials.len(), 2);
+        assert_eq!((study.trials.len(), study.others), (2, 1));
         let again = fixture.store.export_optuna(&fixture.study, &path).await.unwrap_err();
         assert!(again.to_string().ends_with("exists already"));
         let missing = read_optuna(&path, Some("day")).await.unwrap_err();
