@@ -147,7 +147,8 @@ fn schemas() -> Value {
     let trial = object(json!({
         "number": whole, "state": { "type": "string", "enum": states }, "rank": maybe("integer"), "value": maybe("number"),
         "last_value": maybe("number"), "best_value": maybe("number"), "best_step": maybe("integer"), "steps": whole,
-        "attempt": whole, "params": { "type": "object" }, "why": text, "started_at_ms": whole,
+        "attempt": whole, "params": { "type": "object" }, "why": text, "origin": maybe("object"),
+        "violation": { "type": "number" }, "started_at_ms": whole,
         "finished_at_ms": maybe("integer"), "active_ms": whole, "running_since_ms": maybe("integer"),
         "pause": maybe("string"), "cause": maybe("string"), "message": maybe("string"), "slot": maybe("string"),
         "device": maybe("string"), "pid": maybe("integer"), "note": text, "tags": list(text.clone()),

@@ -94,7 +94,7 @@ async fn a_population_whose_controller_is_killed_at_any_moment_learns_the_same()
     let whole = night(pbt(), 2).await;
     whole.run_without_wishes(Falling(never)).await;
     let expected = told(&whole.study().await);
-    for polls in (1..).step_by(23) {
+    for polls in (1..).step_by(131) {
         let night = night(pbt(), 2).await;
         let mut executor = night.simulated(Falling(never));
         let is_over = killed_after(polls, night.run(&mut executor, |_| None)).await.is_some();
