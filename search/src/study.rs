@@ -166,8 +166,8 @@ impl Study {
         }
         let Self { domain, history, trials, .. } = self;
         let is_open = |point: &Point| domain.allows(point) && !history.was_tried(point);
-        if let Some((point, study)) = self.warm.start(domain, is_open) {
-            return Some((domain.decode(point), format!("among the best of `{study}`")));
+        if let Some((params, study)) = self.warm.start(domain, is_open) {
+            return Some((params.clone(), format!("among the best of `{study}`")));
         }
         let mut rng = stream(self.config.seed, trial, Purpose::Suggest);
         let warm = self.warm.density(domain);
@@ -401,7 +401,7 @@ impl Study {
         }
         let (point, loss) = (self.domain.encode(params), Loss::of(value, self.config.direction));
         if let Some(study) = from {
-            self.warm.add(study, point, loss);
+            self.warm.add(study, params.clone(), point, loss);
             return Ok(());
         }
         let place = self.history.add(point);

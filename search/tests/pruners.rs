@@ -240,7 +240,7 @@ fn every_pruner_replays_with_workers_side_by_side_however_often_it_is_asked() {
                 Suggestion::Resume { trial } => {
                     Event::Resumed { trial, attempt: study.trial(trial).unwrap().attempt.next() }
                 }
-                Suggestion::Fork { .. } => unreachable!("{name} forks no trials"),
+                Suggestion::Fork { trial, params, why, origin } => Event::Forked { trial, params, why, origin },
                 Suggestion::Wait | Suggestion::Done if open.is_empty() => break,
                 Suggestion::Wait | Suggestion::Done => {
                     let trial = open.remove(turn % open.len());

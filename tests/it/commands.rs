@@ -102,9 +102,9 @@ fn a_preview_of_augmentation_is_a_picture_of_its_rows_and_columns() {
     place.succeed(&["augment-preview", "study.toml", "-o", "grid.png", "-n", "3"]);
     let png = fs::read(place.path("grid.png")).unwrap();
     assert!(png.starts_with(b"\x89PNG"));
-    // Images of 28 pixels are shown threefold, four pixels apart: nine across and three down.
+    // Images of 28 pixels are shown threefold, four pixels apart: each, and what it is in each of four epochs.
     let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
-    assert_eq!((side(16), side(20)), (9 * 88 - 4, 3 * 88 - 4));
+    assert_eq!((side(16), side(20)), ((1 + 4) * 88 - 4, 3 * 88 - 4));
 }
 
 #[test]

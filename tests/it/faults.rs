@@ -15,7 +15,7 @@ use nightsweep_store::{BoardQuery, Entry, NewStudy, Store};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::killed::finish;
-use crate::workplace::{Curves, STUDY, Workplace, children, curves, wait};
+use crate::workplace::{Curves, STUDY, Workplace, children, curves, flat, wait};
 
 /// What the study comes to if nothing happens.
 fn expected() -> &'static Curves {
@@ -54,12 +54,6 @@ fn under_way(place: &Workplace, count: usize) -> Child {
 
 fn requeued_as(place: &Workplace, cause: FailureCause) -> bool {
     place.log().iter().any(|entry| matches!(&entry.event, Event::Requeued { cause: Some(of), .. } if *of == cause))
-}
-
-/// Messages are broken into lines; here they are not.
-fn flat(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the study again, which must refuse with a text that has these words, and no panic.

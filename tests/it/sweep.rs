@@ -88,7 +88,7 @@ fn a_deadline_ends_the_run_and_a_photo_folder_is_a_data_set() {
     let text = fs::read_to_string(place.path("sweep.toml")).unwrap();
     fs::write(place.path("sweep.toml"), text.replace("name = \"clothing\"", "name = \"small\"")).unwrap();
     let printed = place.succeed(&["run", "sweep.toml", "--for", "20s", "--no-web"]);
-    assert!(printed.contains("the deadline has come"), "{printed}");
+    assert!(printed.contains("the time of the search is over"), "{printed}");
     assert!(printed.contains("10 classes"), "{printed}");
     place.assert_nothing_runs();
 }

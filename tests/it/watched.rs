@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nightsweep_search::{Event, TrialState};
 
-use crate::workplace::{STUDY, Workplace, wait};
+use crate::workplace::{STUDY, Workplace, flat, wait};
 
 /// What a server of this machine answers.
 fn get(address: &str, path: &str) -> Option<String> {
@@ -128,10 +128,10 @@ fn a_trial_says_what_it_ran_on_and_other_data_is_refused() {
     // One of them may be in the test split, which neither sees.
     (0..40).for_each(|number| image("dark", number, 101));
     let refused = place.run(&["train", "best/recipe.toml"]);
-    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let errors = flat(&refused.stderr);
     assert!(!refused.status.success() && errors.contains("is not what the expected score comes from"), "{errors}");
     place.succeed(&["train", "best/recipe.toml", "--other-data"]);
     let refused = place.run(&["run", "study.toml", "--no-web", "--trials", "3"]);
-    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let errors = flat(&refused.stderr);
     assert!(!refused.status.success() && errors.contains("has changed since the trials"), "{errors}");
 }

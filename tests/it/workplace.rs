@@ -178,3 +178,9 @@ pub fn children(pid: u32) -> Vec<u32> {
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
+
+/// What the program printed as one line, however wide the terminal is.
+pub fn flat(printed: &[u8]) -> String {
+    let printed = String::from_utf8_lossy(printed);
+    printed.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+}
