@@ -102,7 +102,7 @@ fn name(harm: &OpHarm) -> String {
 
 fn reach(harm: &OpHarm) -> String {
     match (harm.most, harm.most_value) {
-        (most, _) if most == 0.0 => "no".to_owned(),
+        (0.0, _) => "no".to_owned(),
         (_, None) => "yes".to_owned(),
         (most, Some(value)) => {
             let sign = if harm.direction == Direction::Negative { -1.0 } else { 1.0 };

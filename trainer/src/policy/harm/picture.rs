@@ -19,9 +19,9 @@ pub fn picture(images: &Images, classes: &[String], ops: &[OpHarm], seed: TrialS
     for harm in ops {
         let index = example(images, classes, harm);
         sheet[0].extend(frame(images.image(index), size, [160; 3]));
-        for column in 1..columns {
+        for (column, tiles) in sheet.iter_mut().enumerate().skip(1) {
             let Some(level) = harm.levels.get(column - 1) else {
-                sheet[column].extend(std::iter::repeat_n(255, framed.bytes()));
+                tiles.extend(std::iter::repeat_n(255, framed.bytes()));
                 continue;
             };
             let mut canvas = Canvas::new(size);
@@ -33,7 +33,7 @@ pub fn picture(images: &Images, classes: &[String], ops: &[OpHarm], seed: TrialS
                 (false, Effect::ChangesClass) => [220, 40, 40],
                 (false, _) => [240, 170, 30],
             };
-            sheet[column].extend(frame(&canvas.pixels, size, colour));
+            tiles.extend(frame(&canvas.pixels, size, colour));
         }
     }
     png(&sheet, framed, ops.len())
