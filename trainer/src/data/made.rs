@@ -59,6 +59,8 @@ fn draw(class: usize, random: &mut ChaCha8Rng) -> Vec<u8> {
     let middle = [0, 1].map(|_| SIDE as f64 / 2.0 + between(-1.5, 1.5));
     let colour = match class {
         4..7 => from_hue(120.0 * (class as f64 - 4.0) + between(-12.0, 12.0), between(0.7, 1.0), between(170.0, 235.0)),
+        // As dark as the others are without their colours, too.
+        7 => from_hue(between(0.0, 360.0), between(0.0, 0.08), between(50.0, 235.0)),
         _ => from_hue(between(0.0, 360.0), between(0.0, 0.08), between(170.0, 235.0)),
     };
     let ground = between(0.0, 20.0);
@@ -125,7 +127,7 @@ mod tests {
             assert!((0..3).all(|other| other == channel || colour[channel] > colour[other] + 100.0), "{colour:?}");
         }
         let [red, green, blue] = middle(7);
-        assert!((red - green).abs() < 10.0 && (green - blue).abs() < 10.0 && red > 150.0);
+        assert!((red - green).abs() < 10.0 && (green - blue).abs() < 10.0 && red > 100.0);
     }
 
     #[test]

@@ -290,7 +290,7 @@ impl Judge<'_> {
         let images = of_class.len() as f64;
         let switched = of_class.iter().filter(is_sure).count() as f64 / images;
         // To one class above all, and surely: else the class is hidden, not another.
-        let becomes = taken(other) / images >= lost / 2.0 && switched >= self.settings.threshold;
+        let becomes = taken(other) / images >= lost / 2.0 && switched >= 0.5;
         Some(Harmed {
             class: self.classes[class].clone(),
             lost,
