@@ -135,17 +135,19 @@ mod tests {
         // Right, up, left, down, as columns and rows of the image's middle.
         for (class, [right, down]) in [(0, [1, 0]), (1, [0, -1]), (2, [-1, 0]), (3, [0, 1])] {
             let mut random = ChaCha8Rng::seed_from_u64(2);
-            let (mut ahead, mut behind) = (0u32, 0u32);
+            let (mut ahead, mut behind) = (0, 0);
             for _ in 0..20 {
                 let image = draw(class, &mut random);
                 for (place, pixel) in image.chunks(3).enumerate() {
                     let (x, y) = ((place % SIDE) as i32 - 12, (place / SIDE) as i32 - 12);
-                    let along = x * right + y * down;
-                    let bright = u32::from(pixel[0] > 120);
-                    if along > 0 { ahead += bright } else { behind += bright }
+                    let (along, across) = (x * right + y * down, x * down - y * right);
+                    // The head is wider than the shaft; the speck is farther away.
+                    if pixel[0] > 120 && (3..8).contains(&across.abs()) && along.abs() < 8 {
+                        if along >= -1 { ahead += 1 } else { behind += 1 }
+                    }
                 }
             }
-            assert!(ahead > behind, "{}: {ahead} {behind}", CLASSES[class]);
+            assert!(ahead > 10 * behind && ahead > 100, "{}: {ahead} {behind}", CLASSES[class]);
         }
     }
 }

@@ -7,13 +7,15 @@ struct Made {
     moves: Vec<Move>,
     left: usize,
     notes: Vec<String>,
+    /// What children came to.
+    values: Vec<f64>,
 }
 
 impl Made {
     fn new(left: usize) -> Self {
         let one = |op: Op| Move { op, direction: Direction::Either, most: op.has_strength().then_some(0.8) };
         let moves = [Op::Flip, Op::Blur, Op::Rotate, Op::Invert].map(one).to_vec();
-        Self { moves, left, notes: Vec::new() }
+        Self { moves, left, notes: Vec::new(), values: Vec::new() }
     }
 
     fn value(ops: &[PolicyOp]) -> f64 {
@@ -33,14 +35,16 @@ impl Lab for Made {
 
     fn train(&mut self, policy: &PolicySpec) -> Result<Option<f64>, FitError> {
         self.left -= 1;
-        Ok(Some(match policy {
+        let value = match policy {
             PolicySpec::Custom(policy) => {
                 policy.sub_policies.iter().map(|sub| Self::value(&sub.ops)).sum::<f64>()
                     / policy.sub_policies.len() as f64
             }
             PolicySpec::RandAugment(RandAugment { n, m }) => -(*n as f64 - 2.0).abs() - (f64::from(*m) - 9.0).abs(),
             other => panic!("{other:?}"),
-        }))
+        };
+        self.values.push(value);
+        Ok(Some(value))
     }
 
     fn judge(&mut self, fold: usize, _folds: usize, ops: &[PolicyOp]) -> Result<Option<f64>, FitError> {
@@ -79,16 +83,17 @@ fn density_matching_finds_the_operation_that_is_good_and_its_strength() {
 }
 
 #[test]
-fn the_controller_gets_better_than_chance() {
-    let by_chance = |count: usize| {
-        let learned = learn(Method::Controller, &mut Made::new(count), 1).unwrap();
-        assert_eq!(learned.tried, count);
-        custom(learned)
-    };
-    let value = |policy: &Policy| policy.sub_policies.iter().map(|sub| Made::value(&sub.ops)).sum::<f64>() / 5.0;
-    let (few, many) = (value(&by_chance(4)), value(&by_chance(400)));
-    // Twice blur at half of its strength, always: 0.8.
-    assert!(many > 0.3 && many > few, "{few} {many}");
+fn the_controllers_policies_get_better() {
+    let mut made = Made::new(400);
+    let learned = learn(Method::Controller, &mut made, 1).unwrap();
+    assert_eq!((learned.tried, made.values.len()), (400, 400));
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let (first, last) = (mean(&made.values[..100]), mean(&made.values[300..]));
+    assert!(last > first, "{first} {last}");
+    let best = made.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let policy = custom(learned);
+    let value = policy.sub_policies.iter().map(|sub| Made::value(&sub.ops)).sum::<f64>() / 5.0;
+    assert!((value - best).abs() < 1e-12, "the best one that was tried is kept: {value} {best}");
 }
 
 #[test]
