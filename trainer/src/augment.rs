@@ -29,7 +29,6 @@ pub(crate) use canvas::luma;
 pub use crop::Draw;
 pub(crate) use grid::Views;
 pub use grid::augmented_grid;
-pub(crate) use grid::png;
 pub use mix::Mix;
 pub use op::{Around, ROWS, Row};
 pub(crate) use policy::apply_share;

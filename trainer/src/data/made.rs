@@ -147,7 +147,7 @@ mod tests {
                     }
                 }
             }
-            assert!(ahead > 10 * behind && ahead > 100, "{}: {ahead} {behind}", CLASSES[class]);
+            assert!(ahead > 10 * behind && ahead > 50, "{}: {ahead} {behind}", CLASSES[class]);
         }
     }
 }

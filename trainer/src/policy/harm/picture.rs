@@ -1,12 +1,17 @@
 //! Images under each operation at each strength, framed by what the table says of it.
 
 use super::{Effect, OpHarm, around};
-use crate::augment::{Canvas, Size, apply_share, png};
+use crate::augment::{Canvas, Size, apply_share};
 use crate::data::Images;
 use crate::seed::{Purpose, TrialSeed};
+use crate::sheet::{Layout, sheet};
 
 /// Pixels of a frame.
 const FRAME: usize = 1;
+/// Pixels between images.
+const GAP: usize = 4;
+/// Sides below this are shown larger, by a whole factor.
+const LEAST_SIDE: usize = 64;
 
 /// A PNG with a row for each of the operations: an image as it is, then under the operation at each strength. Frames are
 /// green up to the largest strength allowed, red where the class changes, amber where it is hidden. The image is one of
@@ -15,15 +20,10 @@ pub fn picture(images: &Images, classes: &[String], ops: &[OpHarm], seed: TrialS
     let size = Size::of(images);
     let framed = Size { height: size.height + 2 * FRAME, width: size.width + 2 * FRAME, channels: 3 };
     let columns = 1 + ops.iter().map(|harm| harm.levels.len()).max().unwrap_or(0);
-    let mut sheet: Vec<Vec<u8>> = vec![Vec::new(); columns];
-    for harm in ops {
+    let row = |harm: &OpHarm| -> Vec<Option<Vec<u8>>> {
         let index = example(images, classes, harm);
-        sheet[0].extend(frame(images.image(index), size, [160; 3]));
-        for (column, tiles) in sheet.iter_mut().enumerate().skip(1) {
-            let Some(level) = harm.levels.get(column - 1) else {
-                tiles.extend(std::iter::repeat_n(255, framed.bytes()));
-                continue;
-            };
+        let under = |column: usize| {
+            let level = harm.levels.get(column - 1)?;
             let mut canvas = Canvas::new(size);
             canvas.pixels.copy_from_slice(images.image(index));
             let mut random = seed.stream(Purpose::Policy, column as u64, index as u64);
@@ -33,10 +33,14 @@ pub fn picture(images: &Images, classes: &[String], ops: &[OpHarm], seed: TrialS
                 (false, Effect::ChangesClass) => [220, 40, 40],
                 (false, _) => [240, 170, 30],
             };
-            tiles.extend(frame(&canvas.pixels, size, colour));
-        }
-    }
-    png(&sheet, framed, ops.len())
+            Some(frame(&canvas.pixels, size, colour))
+        };
+        let plain = Some(frame(images.image(index), size, [160; 3]));
+        std::iter::once(plain).chain((1..columns).map(under)).collect()
+    };
+    let tiles: Vec<Option<Vec<u8>>> = ops.iter().flat_map(row).collect();
+    let zoom = LEAST_SIDE.div_ceil(framed.height.min(framed.width)).max(1);
+    sheet(&tiles, framed, Layout { columns, zoom, gap: GAP })
 }
 
 /// The first image of the class that is harmed most; the first of all where none is.
