@@ -73,6 +73,9 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Find the learning rates worth searching: a short training with growing rates, drawn and read.
     LrFind(LrFind),
+    /// Learn which augmentation suits some images, and whether it is worth it.
+    #[command(subcommand)]
+    Policy(Policy),
     /// Check this machine: GPUs, driver, disk, store; say what would fail.
     Doctor,
     /// Ask the search again for every suggestion of a study, and compare.
@@ -452,4 +455,111 @@ pub struct LrFind {
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `policy` does.
+#[derive(Debug, clap::Subcommand)]
+pub enum Policy {
+    /// Find out which operations change the class of images, and how strong the others may be.
+    Harm(PolicyHarm),
+    /// Learn a policy for images, and write it to a file that recipes can name.
+    Learn(PolicyLearn),
+    /// Train with several policies on the same fresh seeds, and say which differ.
+    Compare(PolicyCompare),
+}
+
+/// What children are trained on, and how.
+#[derive(Debug, clap::Args)]
+pub struct Children {
+    /// Images as for `init`, a recipe file, or a study file, whose `[recipe]` is meant.
+    #[arg(value_name = "DATA|FILE.toml", value_hint = ValueHint::AnyPath)]
+    pub subject: PathBuf,
+    /// The network, as convnet or resnet8, whatever the file says.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Epochs of a training, whatever the file says.
+    #[arg(long)]
+    pub epochs: Option<u64>,
+    /// Uses so many of the training images only, the same number of each class.
+    #[arg(long, value_name = "N")]
+    pub reduced: Option<usize>,
+    /// Where all randomness comes from; the split of the data too.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where to compute, as cuda:0 or cpu:4. Else the first GPU, or all CPU cores.
+    #[arg(long)]
+    pub device: Option<DeviceName>,
+}
+
+/// Arguments of `policy harm`.
+#[derive(Debug, clap::Args)]
+pub struct PolicyHarm {
+    #[command(flatten)]
+    pub children: Children,
+    /// The table to write, which `policy learn --within` reads.
+    #[arg(short, long, default_value = "harm.toml", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// The PNG to write: a row an operation, framed green where it is harmless, red where the class changes and amber
+    /// where it can no longer be told.
+    #[arg(long, default_value = "harm.png", value_hint = ValueHint::FilePath)]
+    pub picture: PathBuf,
+    /// Strengths of each operation.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub levels: u8,
+    /// Validation images to look at, at most.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub images: u32,
+}
+
+/// Arguments of `policy learn`.
+#[derive(Debug, clap::Args)]
+pub struct PolicyLearn {
+    #[command(flatten)]
+    pub children: Children,
+    /// How.
+    #[arg(long, value_enum)]
+    pub method: LearnMethod,
+    /// The policy's file, for `augment.policy = { kind = "file", path = "…" }`.
+    #[arg(short, long, default_value = "policy.toml", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// A table of `policy harm`: only what is harmless there is used, and no flip where flips are not.
+    #[arg(long, value_name = "HARM.toml", value_hint = ValueHint::FilePath)]
+    pub within: Option<PathBuf>,
+    /// Ends after this long, as 90s, 10m or 2h, with the best so far.
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    pub budget: String,
+}
+
+/// The methods of `policy learn`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum LearnMethod {
+    /// Density matching (Fast AutoAugment): few trainings, many looks.
+    Density,
+    /// AutoAugment's controller: a training for each policy.
+    Controller,
+    /// A differentiable relaxation (DADA): one training, with gradients.
+    Relaxed,
+    /// RandAugment's two numbers from a grid: a training for each.
+    RandAugment,
+    /// TrivialAugment: nothing is learned.
+    TrivialAugment,
+}
+
+/// Arguments of `policy compare`.
+#[derive(Debug, clap::Args)]
+pub struct PolicyCompare {
+    #[command(flatten)]
+    pub children: Children,
+    /// What to compare; the others are held against the first. Each is made of parts joined by +: flip, crop, a file of a
+    /// policy, rand_augment, trivial_augment, auto_augment, aug_mix, or none. For example
+    /// none,flip+crop,trivial_augment+flip+crop,policy.toml+crop.
+    #[arg(long, value_delimiter = ',', required = true, num_args = 1..)]
+    pub policies: Vec<String>,
+    /// Seeds for each.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+    /// Write the figures as JSON too.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
 }

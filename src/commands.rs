@@ -14,11 +14,13 @@ mod lr_find;
 mod night;
 mod plan;
 mod plot;
+mod policy;
 mod replay;
 mod report;
 mod run;
 mod serve;
 mod studies;
+mod subject;
 pub mod timing;
 mod train;
 
@@ -47,6 +49,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::AugmentPreview(arguments) => augment_preview::augment_preview(arguments)?,
         Command::Evaluate(arguments) => evaluate::evaluate(arguments)?,
         Command::LrFind(arguments) => lr_find::lr_find(arguments)?,
+        Command::Policy(arguments) => policy::policy(arguments)?,
         Command::Doctor => doctor::doctor(runs)?,
         Command::Replay(arguments) => block_on(replay::replay(runs, arguments))?,
         Command::AskTell => ask_tell::ask_tell()?,

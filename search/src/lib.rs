@@ -14,6 +14,7 @@ mod open;
 pub mod order;
 pub mod outlook;
 pub mod params;
+pub mod policy;
 pub mod pruner;
 pub mod race;
 pub mod record;

@@ -1,21 +1,22 @@
 //! `nightsweep lr-find`: the learning-rate range test, on images, on a recipe file, or on a study file.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_store::Store;
-use nightsweep_trainer::data::{self, DataSpec};
+use nightsweep_trainer::data;
 use nightsweep_trainer::fit::{RateCurve, SuggestedRates};
-use nightsweep_trainer::{DeviceName, Job, Metric, RangeTest, Recipe, TrialSeed, device};
-use nightsweep_trials::{Plan, study_file};
+use nightsweep_trainer::{DeviceName, Job, Metric, RangeTest, TrialSeed, device};
+use nightsweep_trials::Plan;
 use nightsweep_web::figure::{Axis, Colour, Content, Figure, Format, Kind, Mark, Panel, Theme};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::studies;
+use super::subject::Subject;
 use crate::cli::LrFind;
-use crate::failure::{Ending, StudyFileReport, advise};
+use crate::failure::{Ending, advise};
 use crate::recipe_file::RecipeFile;
 
 /// What `--json` prints.
@@ -23,14 +24,6 @@ use crate::recipe_file::RecipeFile;
 struct Found {
     suggested: Option<SuggestedRates>,
     curve: RateCurve,
-}
-
-/// What is to be measured.
-struct Subject {
-    recipe: Recipe,
-    data: DataSpec,
-    folder: PathBuf,
-    seed: TrialSeed,
 }
 
 /// Measures, draws, and prints what the curve suggests.
@@ -86,26 +79,6 @@ pub fn lr_find(arguments: &LrFind) -> Result<Ending> {
     println!("worth searching: lr = {{ low = {low:.1e}, high = {high:.1e}, log = true }}");
     println!("curve: {}", arguments.output.display());
     Ok(Ending::Done)
-}
-
-impl Subject {
-    fn read(subject: &Path) -> Result<Self> {
-        if subject.extension().is_none_or(|extension| extension != "toml") {
-            let data = DataSpec::new(subject.display().to_string());
-            let seed = TrialSeed { study: 0, trial: 0 };
-            return Ok(Self { recipe: Recipe::default(), data, folder: PathBuf::from("."), seed });
-        }
-        let text = fs::read_to_string(subject)
-            .into_diagnostic()
-            .wrap_err_with(|| format!("could not read `{}`", subject.display()))?;
-        if text.lines().any(|line| line.trim() == "[study]") {
-            let plan = study_file::read(subject, &[]).map_err(StudyFileReport::from)?;
-            let seed = TrialSeed { study: plan.seed, trial: 0 };
-            return Ok(Self { recipe: plan.recipe, data: plan.data, folder: plan.folder, seed });
-        }
-        let file = RecipeFile::read(subject)?;
-        Ok(Self { recipe: file.recipe, data: file.data, folder: RecipeFile::folder(subject), seed: file.seed })
-    }
 }
 
 /// The losses over the rates, with what they suggest.

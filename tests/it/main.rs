@@ -8,6 +8,7 @@ mod knowledge;
 mod mistakes;
 mod page;
 mod pictures;
+mod policy;
 mod population;
 mod sweep;
 mod watched;

@@ -31,6 +31,7 @@ pub(crate) use grid::Views;
 pub use grid::augmented_grid;
 pub use mix::Mix;
 pub use op::{Around, ROWS, Row};
+pub(crate) use policy::apply_share;
 
 /// The size of an image: rows, columns and channels, in the order of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

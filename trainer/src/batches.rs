@@ -94,7 +94,7 @@ impl Scaling {
     }
 
     /// Bytes `[height, width, channels]` to values `[channels, height, width]`.
-    fn apply(&self, image: &[u8], values: &mut [f32]) {
+    pub(crate) fn apply(&self, image: &[u8], values: &mut [f32]) {
         let planes = values.chunks_exact_mut(image.len() / self.tables.len());
         for (channel, (table, plane)) in self.tables.iter().zip(planes).enumerate() {
             let bytes = image[channel..].iter().step_by(self.tables.len());
@@ -248,6 +248,17 @@ impl EpochShape {
 pub fn plain_batches(images: Arc<Images>, scaling: Scaling, batch_size: usize) -> Receiver<Batch> {
     let order = (0..images.labels.len()).collect();
     let view = |canvas: &mut Canvas, images: &Images, index| canvas.pixels.copy_from_slice(images.image(index));
+    prepare(images, scaling, order, batch_size, view, |_, _| {})
+}
+
+/// Images in an order, each as the view that is drawn of it. An index beyond the images is one of them that comes again.
+pub(crate) fn views(
+    images: Arc<Images>,
+    scaling: Scaling,
+    order: Vec<usize>,
+    batch_size: usize,
+    view: impl Fn(&mut Canvas, &Images, usize) + Send + Sync + 'static,
+) -> Receiver<Batch> {
     prepare(images, scaling, order, batch_size, view, |_, _| {})
 }
 

@@ -13,6 +13,7 @@ mod files;
 mod fingerprint;
 mod folder;
 mod idx;
+mod made;
 mod notice;
 mod npz;
 mod picture;
@@ -40,9 +41,9 @@ pub use self::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// `fashion-mnist-mini` (6,000 + 1,000 images, part of the program), `fashion-mnist` (the full set, from Debian's
-    /// package), or the path of a folder or file, relative to the study file. Write `./fashion-mnist` for a folder that
-    /// is called so.
+    /// `fashion-mnist-mini` (6,000 + 1,000 images, part of the program), `arrows-and-disks` (2,400 + 800 drawn images of
+    /// which it is known what changes their class), `fashion-mnist` (the full set, from Debian's package), or the path
+    /// of a folder or file, relative to the study file. Write `./fashion-mnist` for a folder that is called so.
     pub path: String,
     /// The fraction of the training images that becomes the validation split; 0.1 unless given. An error where the data
     /// has a validation split of its own.

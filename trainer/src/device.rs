@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::Device;
+pub use burn::tensor::Device;
 
 /// Name of a device, as users write it: `cpu`, `cpu:4` (threads) or `cuda:0` (index).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -147,6 +147,11 @@ pub enum FitError {
 
 /// Trains until the recipe's end or the observer's word.
 pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> {
+    Ok(fit_weights(job, observer)?.0)
+}
+
+/// The same, with the weights of the epoch that counts so far; none before the first one's end.
+pub fn fit_weights(job: &Job, observer: &mut dyn Observer) -> Result<(Outcome, NamedTensors), FitError> {
     check(job)?;
     memory::reset_peak();
     // What an earlier trial of this process left unused is not this one's.
@@ -154,32 +159,8 @@ pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> 
     notes(job).into_iter().for_each(|note| observer.notes(note));
     let mut training = Training::start_or_resume(job, observer)?;
     training.save_augmented()?;
-    // An epoch whose report was lost on its way is told again, not trained again.
-    let unheard: Vec<EpochReport> =
-        training.place.history.iter().filter(|report| report.epoch > job.reported).cloned().collect();
-    for report in &unheard {
-        match observer.report(report) {
-            Next::Train => {}
-            Next::Pause => return Ok(Outcome::Paused),
-            Next::Stop => return Ok(Outcome::Stopped),
-        }
-    }
-    while !training.is_done() {
-        training.follow_changes()?;
-        if !training.train_epoch(observer)? {
-            return Ok(Outcome::Interrupted);
-        }
-        let Some(report) = training.finish_epoch(observer)? else {
-            return Ok(Outcome::Diverged { epoch: training.place.epoch + 1 });
-        };
-        match observer.report(&report) {
-            Next::Train => {}
-            Next::Pause => return Ok(Outcome::Paused),
-            Next::Stop => return Ok(Outcome::Stopped),
-        }
-    }
-    let (epoch, value) = training.place.best.expect("an epoch was trained, and the first one always counts");
-    Ok(Outcome::Completed { value, epoch })
+    let outcome = training.run(observer)?;
+    Ok((outcome, training.kept))
 }
 
 /// The last checkpoint that is whole. If none is, training starts over: the same seeds give the same epochs again.
@@ -339,6 +320,35 @@ impl<'a> Training<'a> {
             observer.notes(&format!("the last layer starts afresh: that of `{path}` has other classes"));
         }
         Ok(())
+    }
+
+    fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome, FitError> {
+        // An epoch whose report was lost on its way is told again, not trained again.
+        let is_unheard = |report: &&EpochReport| report.epoch > self.job.reported;
+        let unheard: Vec<EpochReport> = self.place.history.iter().filter(is_unheard).cloned().collect();
+        for report in &unheard {
+            match observer.report(report) {
+                Next::Train => {}
+                Next::Pause => return Ok(Outcome::Paused),
+                Next::Stop => return Ok(Outcome::Stopped),
+            }
+        }
+        while !self.is_done() {
+            self.follow_changes()?;
+            if !self.train_epoch(observer)? {
+                return Ok(Outcome::Interrupted);
+            }
+            let Some(report) = self.finish_epoch(observer)? else {
+                return Ok(Outcome::Diverged { epoch: self.place.epoch + 1 });
+            };
+            match observer.report(&report) {
+                Next::Train => {}
+                Next::Pause => return Ok(Outcome::Paused),
+                Next::Stop => return Ok(Outcome::Stopped),
+            }
+        }
+        let (epoch, value) = self.place.best.expect("an epoch was trained, and the first one always counts");
+        Ok(Outcome::Completed { value, epoch })
     }
 
     fn is_done(&self) -> bool {
@@ -542,13 +552,13 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
 }
 
 /// The images of a batch on the device, `[count, channels, height, width]`.
-fn images_of(batch: Batch, shape: InputShape, device: &Device) -> Tensor<4> {
+pub(crate) fn images_of(batch: Batch, shape: InputShape, device: &Device) -> Tensor<4> {
     let shape = [batch.count(), shape.channels, shape.height, shape.width];
     Tensor::from_data(TensorData::new(batch.pixels, shape), device)
 }
 
 /// The classes of a batch on the device, `[count]`.
-fn labels(batch: &Batch, device: &Device) -> Tensor<1, Int> {
+pub(crate) fn labels(batch: &Batch, device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(batch.labels.clone(), [batch.count()]), device)
 }
 

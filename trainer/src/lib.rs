@@ -13,6 +13,7 @@ mod memory;
 pub mod metric;
 pub mod model;
 pub mod optimizer;
+pub mod policy;
 pub mod precision;
 mod preprocess;
 pub mod probe;

@@ -32,7 +32,7 @@ pub use resnet::Resnet;
 pub use vit::Vit;
 pub use wrn::Wrn;
 
-use init::Scheme;
+pub(crate) use init::{Scheme, initialize, linear};
 use vit::Layout;
 
 /// A network of any kind.

@@ -32,7 +32,7 @@ pub use optimizer::{
     OptimizerSpec, Rmsprop, Sgd,
 };
 pub use policy::{
-    AugMix, AutoAugment, LearnedOn, NoPolicy, Op, Policy, PolicyFile, PolicyFileError, PolicyOp, PolicySpec,
+    AugMix, AutoAugment, Direction, LearnedOn, NoPolicy, Op, Policy, PolicyFile, PolicyFileError, PolicyOp, PolicySpec,
     RandAugment, SubPolicy, TrivialAugment,
 };
 pub use precision::Precision;

@@ -28,6 +28,8 @@ pub enum Purpose {
     Dropout = 4,
     /// Mixing of a batch's images; indexed by step.
     Mix = 5,
+    /// Learning a policy; indexed by what is tried.
+    Policy = 6,
 }
 
 impl TrialSeed {
@@ -62,7 +64,8 @@ mod tests {
     fn every_place_has_a_stream_of_its_own() {
         let mut seen = BTreeSet::new();
         for (study, trial, epoch, index) in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)] {
-            for purpose in [Purpose::Weights, Purpose::Order, Purpose::Augment, Purpose::Dropout, Purpose::Mix] {
+            let purposes = [Purpose::Weights, Purpose::Order, Purpose::Augment, Purpose::Dropout, Purpose::Mix];
+            for purpose in purposes.into_iter().chain([Purpose::Policy]) {
                 assert!(seen.insert(TrialSeed { study, trial }.number(purpose, epoch, index)));
             }
         }

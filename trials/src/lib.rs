@@ -12,6 +12,7 @@ pub mod notify;
 pub mod pace;
 pub mod packing;
 pub mod plan;
+pub mod policy;
 pub mod probes;
 pub mod protocol;
 mod provenance;

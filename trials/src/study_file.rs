@@ -222,8 +222,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
 
 /// Reads the file that a recipe's augmentation policy is in, if it is in one; the error is its message.
 pub fn read_policy(recipe: &mut Recipe, folder: &Path) -> Result<(), String> {
-    let parse = |text: &str| toml::from_str(text);
-    recipe.augment.policy.resolve(folder, parse).map_err(|error| error.to_string())
+    recipe.augment.policy.resolve(folder, crate::policy::parse_policy).map_err(|error| error.to_string())
 }
 
 /// The rules of a list, each an error at its own place.

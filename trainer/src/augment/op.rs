@@ -45,8 +45,8 @@ const fn row(op: Op, range: fn(Size) -> [f64; 2], signed: bool, apply: fn(&mut C
 
 /// In the order of [`Op`]. The ranges are AutoAugment's as torchvision has them; those of `solarize_add` timm's, of
 /// `cutout` and `sample_pairing` Fast AutoAugment's; from `flip` on, where AutoAugment has no such operation, they are
-/// those of colour jitter (hue), SimCLR (blur) and ours (noise).
-pub const ROWS: [Row; 24] = [
+/// those of colour jitter (hue), SimCLR (blur) and ours (noise, quarter turns).
+pub const ROWS: [Row; 25] = [
     row(Op::Identity, NONE, false, |_, _, _| {}),
     row(Op::ShearX, SHEAR, true, |canvas, shift, around| around.transform(canvas, Affine::shear_x(shift))),
     row(Op::ShearY, SHEAR, true, |canvas, shift, around| around.transform(canvas, Affine::shear_y(shift))),
@@ -98,12 +98,32 @@ pub const ROWS: [Row; 24] = [
     row(Op::Grayscale, NONE, false, |canvas, _, _| canvas.grayscale()),
     row(Op::Blur, |_| [0.1, 2.0], false, |canvas, sigma, _| canvas.blur(sigma)),
     row(Op::Noise, |_| [0.0, 0.2], false, |canvas, deviation, around| canvas.add_noise(deviation, around.random)),
+    row(
+        Op::Turn,
+        |_| [90.0, 90.0],
+        true,
+        |canvas, degrees, around| {
+            around.transform(canvas, Affine::rotate(degrees, canvas.size));
+        },
+    ),
 ];
 
 impl Op {
     /// The operation's row.
     pub fn row(self) -> &'static Row {
         &ROWS[self as usize]
+    }
+
+    /// Whether it can be done more or less strongly.
+    pub fn has_strength(self) -> bool {
+        let size = Size { height: 100, width: 100, channels: 3 };
+        let [low, high] = (self.row().range)(size);
+        low != high
+    }
+
+    /// Whether a gray image stays as it is.
+    pub fn leaves_gray(self) -> bool {
+        matches!(self, Self::Identity | Self::Color | Self::Hue | Self::Grayscale)
     }
 }
 

@@ -7,7 +7,7 @@ use super::canvas::Canvas;
 use super::distribution::{beta, dirichlet};
 use super::op::{Around, Row, Strength};
 use super::published::{self, Pair};
-use crate::recipe::{AugMix, Op, Policy, PolicyOp, PolicySpec, RandAugment};
+use crate::recipe::{AugMix, Direction, Op, Policy, PolicyOp, PolicySpec, RandAugment};
 
 /// The last strength of RandAugment and TrivialAugment, of AutoAugment, and of AugMix.
 const LAST: u32 = 30;
@@ -138,13 +138,13 @@ fn apply_listed(policy: &Policy, canvas: &mut Canvas, progress: f64, around: &mu
             place -= sub.weight;
             place < 0.0
         });
-        for PolicyOp { op, probability, magnitude, magnitude_min } in drawn.iter().flat_map(|sub| &sub.ops) {
+        for PolicyOp { op, probability, magnitude, magnitude_min, direction } in drawn.iter().flat_map(|sub| &sub.ops) {
             if around.random.random::<f64>() < *probability {
                 let strength = Strength::Share(match magnitude_min {
                     Some(least) => least + (magnitude - least) * around.random.random::<f64>(),
                     None => *magnitude,
                 });
-                apply(*op, (op.row().range)(canvas.size), strength, canvas, around);
+                apply_towards(*op, *direction, (op.row().range)(canvas.size), strength, canvas, around);
             }
         }
     }
@@ -152,10 +152,32 @@ fn apply_listed(policy: &Policy, canvas: &mut Canvas, progress: f64, around: &mu
 
 /// Does one operation at a strength of a range, in a direction that is drawn.
 fn apply(op: Op, range: [f64; 2], strength: Strength, canvas: &mut Canvas, around: &mut Around) {
+    apply_towards(op, Direction::Either, range, strength, canvas, around);
+}
+
+fn apply_towards(
+    op: Op,
+    direction: Direction,
+    range: [f64; 2],
+    strength: Strength,
+    canvas: &mut Canvas,
+    around: &mut Around,
+) {
     let Row { signed, apply, .. } = op.row();
     let value = strength.value(range);
-    let value = if *signed && around.random.random() { -value } else { value };
-    apply(canvas, value, around);
+    let is_negative = *signed
+        && match direction {
+            Direction::Either => around.random.random(),
+            Direction::Positive => false,
+            Direction::Negative => true,
+        };
+    apply(canvas, if is_negative { -value } else { value }, around);
+}
+
+/// Does one operation at a share of its range.
+pub(crate) fn apply_share(op: Op, direction: Direction, magnitude: f64, canvas: &mut Canvas, around: &mut Around) {
+    let range = (op.row().range)(canvas.size);
+    apply_towards(op, direction, range, Strength::Share(magnitude), canvas, around);
 }
 
 fn apply_mixed(mix: &AugMix, canvas: &mut Canvas, around: &mut Around) {

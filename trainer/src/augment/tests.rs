@@ -6,7 +6,9 @@ use serde::Deserialize;
 
 use super::op::Strength;
 use super::*;
-use crate::recipe::{AugMix, AutoAugment, Interpolation, LearnedOn, Op, Policy, PolicyOp, PolicySpec, SubPolicy};
+use crate::recipe::{
+    AugMix, AutoAugment, Direction, Interpolation, LearnedOn, Op, Policy, PolicyOp, PolicySpec, SubPolicy,
+};
 
 #[derive(Debug, Deserialize)]
 struct Case {
@@ -134,7 +136,8 @@ fn policies() -> Vec<PolicySpec> {
 
 /// A sub-policy for each operation.
 fn every_op() -> Policy {
-    let op = |row: &Row| PolicyOp { op: row.op, probability: 0.9, magnitude: 1.0, magnitude_min: Some(0.2) };
+    let op =
+        |row: &Row| PolicyOp { probability: 0.9, magnitude: 1.0, magnitude_min: Some(0.2), ..PolicyOp::new(row.op) };
     let sub_policy = |row: &Row| SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops: vec![op(row)] };
     Policy { draws: 2, sub_policies: ROWS.iter().map(sub_policy).collect() }
 }
@@ -189,7 +192,7 @@ fn gray_images_of_any_size_go_through_every_policy() {
 #[test]
 fn a_schedule_holds_from_and_until_its_share_of_the_training() {
     let invert = |from: f64, until: f64| {
-        let op = PolicyOp { op: Op::Invert, probability: 1.0, magnitude: 0.0, magnitude_min: None };
+        let op = PolicyOp::new(Op::Invert);
         let policy = Policy { draws: 1, sub_policies: vec![SubPolicy { weight: 1.0, from, until, ops: vec![op] }] };
         Augment { policy: PolicySpec::Custom(policy), ..Augment::none() }
     };
@@ -200,8 +203,29 @@ fn a_schedule_holds_from_and_until_its_share_of_the_training() {
 }
 
 #[test]
+fn an_operation_goes_the_way_that_it_is_told() {
+    let images = Images { pixels: (0..27).collect(), labels: vec![0], height: 3, width: 3, channels: 3 };
+    let view = |direction, seed| {
+        let op = PolicyOp { direction, ..PolicyOp::new(Op::Turn) };
+        let sub_policies = vec![SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops: vec![op] }];
+        let policy = PolicySpec::Custom(Policy { draws: 1, sub_policies });
+        let augmenter = Augmenter::new(&Augment { policy, ..Augment::none() }, &images);
+        let mut canvas = Canvas::new(Size::of(&images));
+        augmenter.view(&mut canvas, &images, 0, 0.0, &mut ChaCha8Rng::seed_from_u64(seed));
+        canvas.pixels.iter().step_by(3).map(|byte| byte / 3).collect::<Vec<u8>>()
+    };
+    let (left, right) = ([2, 5, 8, 1, 4, 7, 0, 3, 6], [6, 3, 0, 7, 4, 1, 8, 5, 2]);
+    for seed in 0..20 {
+        assert_eq!(view(Direction::Positive, seed), left);
+        assert_eq!(view(Direction::Negative, seed), right);
+    }
+    let either: Vec<_> = (0..20).map(|seed| view(Direction::Either, seed)).collect();
+    assert!(either.iter().any(|view| *view == left) && either.iter().any(|view| *view == right));
+}
+
+#[test]
 fn weights_and_probabilities_are_chances() {
-    let op = |op, probability| PolicyOp { op, probability, magnitude: 0.0, magnitude_min: None };
+    let op = |op, probability| PolicyOp { probability, ..PolicyOp::new(op) };
     let sub = |weight, ops| SubPolicy { weight, from: 0.0, until: 1.0, ops };
     let sub_policies = vec![sub(3.0, vec![op(Op::Invert, 0.5)]), sub(1.0, vec![op(Op::Flip, 1.0)])];
     let policy = PolicySpec::Custom(Policy { draws: 1, sub_policies });

@@ -12,7 +12,7 @@ use super::{
     Images, LoadError, cifar, csv, embedded,
     error::Flaw,
     files::{Files, Readable},
-    folder, idx,
+    folder, idx, made,
     notice::{Handling, Notice},
     npz,
     picture::Picture,
@@ -146,6 +146,7 @@ pub(super) struct Array {
 pub(super) fn open(path: &str, base: &Path) -> Result<Source, LoadError> {
     match path {
         embedded::NAME => return Ok(embedded::open()),
+        made::NAME => return Ok(made::open()),
         idx::FASHION_MNIST => return idx::open_fashion_mnist(),
         _ => {}
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, FloatDType, Tensor};
 
-use crate::weights::NamedTensors;
+use crate::weights::{self, NamedTensors};
 
 /// The weighted sum of the gradients of the batches that make one update.
 #[derive(Debug, Default)]
@@ -57,10 +57,39 @@ impl Gradients {
         sums.reduce(|all, sum| all + sum).is_none_or(|sum| sum.into_scalar::<f32>() == 0.0)
     }
 
+    /// The model a step along these gradients away: each weight plus the factor times its gradient.
+    pub(crate) fn shift<M: Module>(&self, model: M, factor: f64) -> M {
+        model.map(&mut Shift { sums: &self.sums, factor, path: Vec::new() })
+    }
+
     /// The norm of all gradients together, on the device.
-    pub(super) fn norm(&self) -> Option<Tensor<1>> {
+    pub(crate) fn norm(&self) -> Option<Tensor<1>> {
         let squares = self.sums.values().map(|gradient| gradient.clone().square().sum());
         squares.reduce(|sum, square| sum + square).map(Tensor::sqrt)
+    }
+}
+
+struct Shift<'a> {
+    sums: &'a BTreeMap<String, Tensor<1>>,
+    factor: f64,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Shift<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(gradient) = self.sums.get(&self.path.join(".")) else { return param };
+        param.map(|weight| {
+            let step = gradient.clone().mul_scalar(self.factor).reshape::<D, _>(weight.dims());
+            weights::tracked_as(weight.clone().inner() + step, &weight)
+        })
     }
 }
 

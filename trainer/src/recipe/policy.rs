@@ -108,7 +108,7 @@ impl Default for AugMix {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
-    /// A TOML file with the fields of `custom`, relative to the file that names it.
+    /// A TOML file with the fields of `custom`, or of another kind with its `kind`; relative to the file that names it.
     pub path: PathBuf,
 }
 
@@ -150,12 +150,41 @@ pub struct PolicyOp {
     /// Chance that it is done.
     #[serde(default = "whole")]
     pub probability: f64,
-    /// Strength as a share of the operation's range, in [0, 1]; operations with a direction take either at random.
+    /// Strength as a share of the operation's range, in [0, 1].
     #[serde(default)]
     pub magnitude: f64,
     /// If given, the strength is drawn between this and `magnitude` for each image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub magnitude_min: Option<f64>,
+    /// Which way an operation goes that has two.
+    #[serde(default, skip_serializing_if = "Direction::is_either")]
+    pub direction: Direction,
+}
+
+impl PolicyOp {
+    /// Always done, at no strength, either way.
+    pub fn new(op: Op) -> Self {
+        Self { op, probability: 1.0, magnitude: 0.0, magnitude_min: None, direction: Direction::Either }
+    }
+}
+
+/// Which way an operation goes that has two: a rotation counter-clockwise or clockwise, a brightness up or down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// One of them at random.
+    #[default]
+    Either,
+    /// As the range of the operation has it.
+    Positive,
+    /// With the sign changed.
+    Negative,
+}
+
+impl Direction {
+    fn is_either(&self) -> bool {
+        *self == Self::Either
+    }
 }
 
 /// The operations of policies; docs/recipes.md has their ranges.
@@ -187,6 +216,7 @@ pub enum Op {
     Grayscale,
     Blur,
     Noise,
+    Turn,
 }
 
 fn one() -> usize {
@@ -223,13 +253,12 @@ impl PolicySpec {
     pub fn resolve<E: std::fmt::Display>(
         &mut self,
         folder: &Path,
-        parse: impl Fn(&str) -> Result<Policy, E>,
+        parse: impl Fn(&str) -> Result<PolicySpec, E>,
     ) -> Result<(), PolicyFileError> {
         let Self::File(PolicyFile { path }) = self else { return Ok(()) };
         let path = folder.join(path);
         let text = fs::read_to_string(&path).map_err(|source| PolicyFileError::Io { path: path.clone(), source })?;
-        let policy = parse(&text).map_err(|error| PolicyFileError::Malformed { path, message: error.to_string() })?;
-        *self = Self::Custom(policy);
+        *self = parse(&text).map_err(|error| PolicyFileError::Malformed { path, message: error.to_string() })?;
         Ok(())
     }
 

@@ -1,0 +1,203 @@
+//! Children on real images, until the time is up.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nightsweep_trainer::augment::Augmenter;
+use nightsweep_trainer::data::{Dataset, Images};
+use nightsweep_trainer::device::Device;
+use nightsweep_trainer::policy::{Bilevel, Child, Move, even_sample, learn_relaxed};
+use nightsweep_trainer::recipe::{Augment, Policy, PolicyOp, PolicySpec};
+use nightsweep_trainer::seed::Purpose;
+use nightsweep_trainer::{EpochReport, FitError, Job, Metric, Next, Observer, Outcome, Recipe, TrialSeed};
+
+use super::{Lab, sub_policy};
+
+/// Held-out images by which a sub-policy is judged: the error of a mean likelihood is then below two in a hundred.
+const JUDGES: usize = 600;
+
+/// Trains and judges children on a data set.
+pub struct Bench<'a> {
+    /// How children are trained; its policy is replaced.
+    pub recipe: &'a Recipe,
+    /// On what.
+    pub data: &'a Dataset,
+    /// Where relative paths of the recipe start.
+    pub base: &'a Path,
+    /// Where to compute.
+    pub device: &'a Device,
+    /// Of all children.
+    pub seed: u64,
+    moves: Vec<Move>,
+    deadline: Option<Instant>,
+    folds: BTreeMap<usize, Option<Fold>>,
+    notes: Box<dyn FnMut(&str) + 'a>,
+}
+
+/// A child, and images that it was not trained on.
+struct Fold {
+    child: Child,
+    held_out: Arc<Images>,
+}
+
+impl<'a> Bench<'a> {
+    /// With so much time from now on; `notes` hears what is tried.
+    pub fn new(
+        (recipe, data): (&'a Recipe, &'a Dataset),
+        (base, device): (&'a Path, &'a Device),
+        moves: Vec<Move>,
+        seed: u64,
+        time: Option<Duration>,
+        notes: impl FnMut(&str) + 'a,
+    ) -> Self {
+        let deadline = time.map(|time| Instant::now() + time);
+        Self { recipe, data, base, device, seed, moves, deadline, folds: BTreeMap::new(), notes: Box::new(notes) }
+    }
+
+    /// Trains a child on some data under a policy.
+    fn child(&self, data: &Dataset, policy: PolicySpec, trial: u64) -> Result<(Outcome, Option<Child>), FitError> {
+        let augment = Augment { policy, ..self.recipe.augment.clone() };
+        let recipe = Recipe { augment, ..self.recipe.clone() };
+        let job = Job {
+            recipe: &recipe,
+            data,
+            base: self.base,
+            seed: TrialSeed { study: self.seed, trial },
+            metric: Metric::ValAccuracy,
+            device: self.device,
+            checkpoints: None,
+            reported: 0,
+        };
+        Child::train(&job, &mut Timed { deadline: self.deadline })
+    }
+
+    fn fold(&self, fold: usize, folds: usize) -> Result<Option<Fold>, FitError> {
+        let (held_out, train) = split(&self.data.train, fold, folds);
+        let (held_out, train) = (Arc::new(held_out), Arc::new(train));
+        // The fold's own images say when the child is best: nothing else of the data is needed.
+        let data = Dataset { train, validation: held_out.clone(), ..self.data.clone() };
+        let (_, child) = self.child(&data, PolicySpec::default(), fold as u64)?;
+        Ok(child.map(|child| Fold { held_out: child.prepare(&held_out), child }))
+    }
+}
+
+impl Lab for Bench<'_> {
+    fn moves(&self) -> &[Move] {
+        &self.moves
+    }
+
+    fn train(&mut self, policy: &PolicySpec) -> Result<Option<f64>, FitError> {
+        // The same seed for all policies, so that they differ by nothing else.
+        let (outcome, _) = self.child(self.data, policy.clone(), 0)?;
+        Ok(if let Outcome::Completed { value, .. } = outcome { Some(value) } else { None })
+    }
+
+    fn judge(&mut self, fold: usize, folds: usize, ops: &[PolicyOp]) -> Result<Option<f64>, FitError> {
+        if !self.folds.contains_key(&fold) {
+            (self.notes)(&format!("training the child of fold {} of {folds}", fold + 1));
+            let child = self.fold(fold, folds)?;
+            self.folds.insert(fold, child);
+        }
+        let Some(Fold { child, held_out }) = &self.folds[&fold] else { return Ok(None) };
+        let policy = Policy { draws: 1, sub_policies: vec![sub_policy(ops.to_vec())] };
+        let augment = Augment { policy: PolicySpec::Custom(policy), ..Augment::none() };
+        let augmenter = Augmenter::new(&augment, held_out);
+        let order = even_sample(&held_out.labels, JUDGES);
+        let labels: Vec<usize> = order.iter().map(|index| held_out.labels[*index] as usize).collect();
+        let classes = self.data.classes.len();
+        // The same draws for every sub-policy.
+        let seed = TrialSeed { study: self.seed, trial: fold as u64 };
+        let logs = child.log_likelihoods(held_out, order, move |canvas, images, index| {
+            augmenter.view(canvas, images, index, 0.0, &mut seed.stream(Purpose::Policy, 3, index as u64));
+        });
+        let likelihood = logs.chunks_exact(classes).zip(&labels).map(|(row, label)| f64::from(row[*label]).exp());
+        Ok(Some(likelihood.sum::<f64>() / labels.len() as f64))
+    }
+
+    fn relax(&mut self) -> Result<Policy, FitError> {
+        let augment = Augment { policy: PolicySpec::default(), ..self.recipe.augment.clone() };
+        let recipe = Recipe { augment, ..self.recipe.clone() };
+        let job = Job {
+            recipe: &recipe,
+            data: self.data,
+            base: self.base,
+            seed: TrialSeed { study: self.seed, trial: 0 },
+            metric: Metric::ValAccuracy,
+            device: self.device,
+            checkpoints: None,
+            reported: 0,
+        };
+        let (deadline, notes) = (self.deadline, &mut self.notes);
+        learn_relaxed(&job, &self.moves, Bilevel::default(), &mut |step, total| {
+            if step.is_multiple_of(50) {
+                notes(&format!("step {step} of {total}"));
+            }
+            !is_past(deadline)
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        is_past(self.deadline)
+    }
+
+    fn notes(&mut self, text: &str) {
+        (self.notes)(text);
+    }
+}
+
+fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
+/// The images of a fold and the others; each class gives the same share.
+fn split(images: &Images, fold: usize, folds: usize) -> (Images, Images) {
+    let mut seen = BTreeMap::new();
+    let (inside, outside): (Vec<usize>, Vec<usize>) = (0..images.len()).partition(|index| {
+        let place: &mut usize = seen.entry(images.labels[*index]).or_default();
+        *place += 1;
+        (*place - 1) % folds == fold
+    });
+    let part = |which: Vec<usize>| Images {
+        pixels: which.iter().flat_map(|index| images.image(*index)).copied().collect(),
+        labels: which.iter().map(|index| images.labels[*index]).collect(),
+        ..*images
+    };
+    (part(inside), part(outside))
+}
+
+/// Ends a training when the time is up.
+struct Timed {
+    deadline: Option<Instant>,
+}
+
+impl Observer for Timed {
+    fn report(&mut self, _: &EpochReport) -> Next {
+        if is_past(self.deadline) { Next::Stop } else { Next::Train }
+    }
+
+    fn is_interrupted(&mut self) -> bool {
+        is_past(self.deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_share_every_class_and_no_image() {
+        let labels: Vec<u32> = (0..20).map(|i| i % 2).collect();
+        let images = Images { pixels: (0..20).collect(), labels, height: 1, width: 1, channels: 1 };
+        let mut all = Vec::new();
+        for fold in 0..5 {
+            let (inside, outside) = split(&images, fold, 5);
+            assert_eq!((inside.len(), outside.len()), (4, 16));
+            assert_eq!(inside.labels.iter().filter(|label| **label == 0).count(), 2);
+            all.extend(inside.pixels);
+        }
+        all.sort_unstable();
+        assert_eq!(all, (0..20).collect::<Vec<u8>>());
+    }
+}

@@ -1,0 +1,124 @@
+use nightsweep_trainer::recipe::{Direction, Op, RandAugment};
+
+use super::*;
+
+/// Children whose accuracy is known: blur is good, near half of its strength, and flips are bad.
+struct Made {
+    moves: Vec<Move>,
+    left: usize,
+    notes: Vec<String>,
+    /// What children came to.
+    values: Vec<f64>,
+}
+
+impl Made {
+    fn new(left: usize) -> Self {
+        let one = |op: Op| Move { op, direction: Direction::Either, most: op.has_strength().then_some(0.8) };
+        let moves = [Op::Flip, Op::Blur, Op::Rotate, Op::Invert].map(one).to_vec();
+        Self { moves, left, notes: Vec::new(), values: Vec::new() }
+    }
+
+    fn value(ops: &[PolicyOp]) -> f64 {
+        let of = |op: &PolicyOp| match op.op {
+            Op::Blur => op.probability * (0.4 - (op.magnitude - 0.5).abs()),
+            Op::Flip => -op.probability,
+            _ => -0.1 * op.probability,
+        };
+        ops.iter().map(of).sum()
+    }
+}
+
+impl Lab for Made {
+    fn moves(&self) -> &[Move] {
+        &self.moves
+    }
+
+    fn train(&mut self, policy: &PolicySpec) -> Result<Option<f64>, FitError> {
+        self.left -= 1;
+        let value = match policy {
+            PolicySpec::Custom(policy) => {
+                policy.sub_policies.iter().map(|sub| Self::value(&sub.ops)).sum::<f64>()
+                    / policy.sub_policies.len() as f64
+            }
+            PolicySpec::RandAugment(RandAugment { n, m }) => -(*n as f64 - 2.0).abs() - (f64::from(*m) - 9.0).abs(),
+            other => panic!("{other:?}"),
+        };
+        self.values.push(value);
+        Ok(Some(value))
+    }
+
+    fn judge(&mut self, fold: usize, _folds: usize, ops: &[PolicyOp]) -> Result<Option<f64>, FitError> {
+        self.left -= 1;
+        Ok(Some(Self::value(ops) + 0.01 * fold as f64))
+    }
+
+    fn relax(&mut self) -> Result<Policy, FitError> {
+        unreachable!("nothing here has gradients")
+    }
+
+    fn is_over(&self) -> bool {
+        self.left == 0
+    }
+
+    fn notes(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
+    }
+}
+
+fn custom(learned: Learned) -> Policy {
+    match learned.policy {
+        PolicySpec::Custom(policy) => policy,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn density_matching_finds_the_operation_that_is_good_and_its_strength() {
+    let learned = learn(Method::Density, &mut Made::new(usize::MAX), 1).unwrap();
+    assert_eq!(learned.tried, 300);
+    let policy = custom(learned);
+    let best = &policy.sub_policies[0];
+    assert!(Made::value(&best.ops) > 0.5, "{best:?}");
+    assert!(policy.sub_policies.iter().flat_map(|sub| &sub.ops).all(|op| op.op != Op::Flip), "{policy:?}");
+}
+
+#[test]
+fn the_best_policy_that_the_controller_tried_is_kept() {
+    let mut made = Made::new(60);
+    let learned = learn(Method::Controller, &mut made, 1).unwrap();
+    assert_eq!((learned.tried, made.values.len()), (60, 60));
+    let best = made.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let policy = custom(learned);
+    let value = policy.sub_policies.iter().map(|sub| Made::value(&sub.ops)).sum::<f64>() / 5.0;
+    assert!((value - best).abs() < 1e-12, "{value} {best}");
+}
+
+#[test]
+fn the_best_point_of_rand_augments_grid_is_taken() {
+    let learned = learn(Method::RandAugment, &mut Made::new(usize::MAX), 3).unwrap();
+    assert_eq!(learned, Learned { policy: PolicySpec::RandAugment(RandAugment { n: 2, m: 9 }), tried: 18 });
+}
+
+#[test]
+fn without_time_or_moves_nothing_is_learned() {
+    for method in [Method::Density, Method::Controller, Method::RandAugment] {
+        assert!(matches!(learn(method, &mut Made::new(0), 1), Err(LearnError::NoTime)), "{method:?}");
+    }
+    let mut empty = Made { moves: Vec::new(), ..Made::new(9) };
+    assert!(matches!(learn(Method::Density, &mut empty, 1), Err(LearnError::NoMoves)));
+}
+
+#[test]
+fn a_policys_file_is_spelled_out_or_has_a_kind() {
+    let check = |text: &str, expected: Result<PolicySpec, &str>| match (parse_policy(text), expected) {
+        (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+        (Err(error), Err(expected)) => assert!(error.message().contains(expected), "{error}"),
+        (found, _) => panic!("{text}: {found:?}"),
+    };
+    check("kind = 'rand_augment'\nn = 1\nm = 5", Ok(PolicySpec::RandAugment(RandAugment { n: 1, m: 5 })));
+    let ops = vec![PolicyOp { probability: 0.5, ..PolicyOp::new(Op::Flip) }];
+    let policy = Policy { draws: 1, sub_policies: vec![sub_policy(ops)] };
+    check("[[sub_policies]]\nops = [{ op = 'flip', probability = 0.5 }]", Ok(PolicySpec::Custom(policy)));
+    check("[[sub_policies]]\nops = [{ op = 'flop' }]", Err("unknown variant `flop`"));
+    check("sub_policies = 3", Err("invalid type"));
+}
