@@ -255,7 +255,8 @@ fn every_pruner_replays_with_workers_side_by_side_however_often_it_is_asked() {
             open.extend(event.trial());
             log.push((Some(suggestion), event));
         }
-        assert_eq!(study.trials().len(), 12, "{name}");
+        // Forks go on where others stand and are not counted.
+        assert_eq!(study.trials().iter().filter(|trial| trial.origin.is_none()).count(), 12, "{name}");
         // Also where half of the questions were never asked: what an ask keeps for the next one must not show.
         for stride in [1, 2] {
             let mut replayed = Study::new(config.clone()).unwrap();

@@ -188,12 +188,14 @@ impl Herald {
     /// Hears an event of the study.
     pub fn hear(&mut self, event: &Event) {
         match event {
-            Event::Started { trial, params, .. } => drop(self.params.insert(*trial, params.clone())),
-            Event::Completed { trial, value, .. } => {
-                if self.best.is_none_or(|(_, best)| self.metric.is_better(*value, best)) {
-                    self.best = Some((*trial, *value));
-                    self.tell(Occasion::Best, None);
-                }
+            Event::Started { trial, params, .. } | Event::Forked { trial, params, .. } => {
+                self.params.insert(*trial, params.clone());
+            }
+            Event::Completed { trial, value, .. }
+                if self.best.is_none_or(|(_, best)| self.metric.is_better(*value, best)) =>
+            {
+                self.best = Some((*trial, *value));
+                self.tell(Occasion::Best, None);
             }
             Event::Ordered { by, order: Order::Hold } => self.tell(Occasion::Pause, Some(format!("{by} asked for it"))),
             _ => {}

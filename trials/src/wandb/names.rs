@@ -239,7 +239,7 @@ mod tests {
                 Field::Plain(path) => assert!(super::super::shape_of(&path.split('.').collect::<Vec<_>>()).is_some()),
                 Field::Of(home, fields) => {
                     let has = |field: &&str| home.kinds().iter().any(|(_, own)| own.get(field).is_some());
-                    assert!(fields.iter().all(|field| has(&field)), "{fields:?}");
+                    assert!(fields.iter().all(has), "{fields:?}");
                 }
                 Field::Choice(home) => assert!(home.kinds().iter().any(|(kind, _)| *kind == home.default_kind())),
                 Field::Epochs | Field::Study(_) => {}
