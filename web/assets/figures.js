@@ -174,7 +174,7 @@ function layout(panel) {
 
 function axis(it, upright) {
   const words = it.kind.words;
-  const label = upright && words ? "" : plain(it.label);
+  const label = plain(it.label);
   const common = { title: { text: label, standoff: 8 }, gridcolor: colour("rule"), linecolor: colour("rule"), zeroline: false, automargin: true };
   if (words) {
     const short = (word) => plain(word.length > 26 ? "…" + word.slice(-25) : word);

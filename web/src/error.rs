@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Query};
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use nightsweep_store::{AppendError, FilterError, QueryError};
 use serde::de::DeserializeOwned;
@@ -102,7 +103,12 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         self.log();
-        (self.status(), view::error(self.status(), &self.to_string())).into_response()
+        let mut response = (self.status(), view::error(self.status(), &self.to_string())).into_response();
+        if matches!(self, Self::TooManyStreams) {
+            // So that whoever opens streams without end takes no connections for them.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 

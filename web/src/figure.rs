@@ -67,7 +67,7 @@ const FIGURES: [Row; 15] = [
     row(
         "importance",
         "What mattered",
-        "Share of each parameter in being among the best tenth.",
+        "Share of each parameter in a trial being among the best tenth, and in the variance of the value over the space.",
         importance::importance,
     ),
     row("contour", "Contour", "The value over the two parameters that mattered most, smoothed.", contour::contour),
@@ -83,7 +83,12 @@ const FIGURES: [Row; 15] = [
         rungs::rungs,
     ),
     row("map", "Learning rate and batch", "The value over the learning rate and the batch size.", map::map),
-    row("pareto", "Value and time", "Trials that nothing beats in both value and training time.", pareto::pareto),
+    row(
+        "pareto",
+        "Front",
+        "Trials that nothing beats in both the value and another objective, or the time of training.",
+        pareto::pareto,
+    ),
     row("budget", "Budget", "Trials finished over time, and when the rest will be at this pace.", budget::budget),
     row(
         "failures",

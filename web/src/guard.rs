@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Form, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -219,9 +220,16 @@ impl WebSettings {
     }
 
     /// A site that resolves its own name to our address still sends that name: numbers and localhost cannot be taken
-    /// over so, whatever the port of the tunnel.
-    fn knows_host(&self, headers: &HeaderMap) -> bool {
-        let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+    /// over so, whatever the port of the tunnel. A request that names two hosts, or one that is not its address, is
+    /// none of a browser's.
+    fn knows_host(&self, request: &Request) -> bool {
+        let mut named = request.headers().get_all(HOST).into_iter();
+        let (Some(host), None) = (named.next(), named.next()) else { return false };
+        let asked = request.uri().authority().map(Authority::as_str);
+        host.to_str().is_ok_and(|host| self.knows(host)) && asked.is_none_or(|host| self.knows(host))
+    }
+
+    fn knows(&self, host: &str) -> bool {
         if host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok() {
             return true;
         }
@@ -247,10 +255,11 @@ impl WebSettings {
 pub(crate) async fn guard(State(settings): State<WebSettings>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let open = path == "/login" || path == asset("style.css");
-    let mut response = if !settings.knows_host(request.headers()) {
+    let mut response = if !settings.knows_host(&request) {
         (StatusCode::MISDIRECTED_REQUEST, "this host name is not known here\n").into_response()
     } else if open || settings.lets_in(request.headers()) {
-        let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && path != "/login";
+        // No route answers another method that changes anything.
+        let changes = *request.method() == Method::POST && path != "/login";
         if changes && !settings.comes_from_us(request.headers()) {
             Error::ForeignOrigin.into_json()
         } else {

@@ -1,7 +1,7 @@
-//! A listener that neither takes more connections than it can serve nor waits for ever for a client that says nothing.
+//! A listener that neither takes more connections than it can serve nor waits for ever for a client that says nothing or
+//! reads nothing.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,72 +9,89 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Connections at once; others wait to be accepted.
 const CONNECTIONS: usize = 512;
-/// A connection on which nothing was answered for so long is closed: a request that trickles in, or none. Event streams
-/// say something every 15 s.
+/// A connection on which nothing was answered for so long is closed: a request that trickles in, none at all, or an answer
+/// that is not read. Event streams say something every 15 s.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) struct Patient {
-    listener: TcpListener,
+/// Hands on the connections of a listener, not too many at once.
+pub(crate) struct Patient<L> {
+    listener: L,
+    patience: Duration,
     free: Arc<Semaphore>,
 }
 
-impl Patient {
-    pub(crate) fn new(listener: TcpListener) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(CONNECTIONS)) }
+impl<L> Patient<L> {
+    pub(crate) fn new(listener: L) -> Self {
+        Self { listener, patience: PATIENCE, free: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 }
 
-impl Listener for Patient {
-    type Io = Connection;
-    type Addr = SocketAddr;
+impl<L: Listener> Listener for Patient<L> {
+    type Io = Connection<L::Io>;
+    type Addr = L::Addr;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+    async fn accept(&mut self) -> (Connection<L::Io>, L::Addr) {
         let permit = Arc::clone(&self.free).acquire_owned().await.expect("it is never closed");
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Connection { stream, answered: Box::pin(sleep(PATIENCE)), _permit: permit }, address)
+        let (stream, address) = self.listener.accept().await;
+        let answered = Box::pin(sleep(self.patience));
+        (Connection { stream, patience: self.patience, answered, _permit: permit }, address)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn local_addr(&self) -> io::Result<L::Addr> {
         self.listener.local_addr()
     }
 }
 
-pub(crate) struct Connection {
-    stream: TcpStream,
+/// A connection that ends by itself some time after the last answer on it.
+pub(crate) struct Connection<S> {
+    stream: S,
+    patience: Duration,
     answered: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl AsyncRead for Connection {
+impl<S> Connection<S> {
+    /// What was to be done, unless it would wait and there was no answer for too long.
+    fn in_time<T>(&mut self, done: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if done.is_pending() && self.answered.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        done
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.answered.as_mut().poll(context).is_ready() {
+        if self.answered.is_elapsed() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.in_time(read, context)
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         if written.is_ready() {
-            self.answered.as_mut().reset(Instant::now() + PATIENCE);
+            let until = Instant::now() + self.patience;
+            self.answered.as_mut().reset(until);
         }
-        written
+        self.in_time(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.in_time(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

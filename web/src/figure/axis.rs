@@ -115,7 +115,10 @@ impl Axis {
         let within: &[f64] = if last - first <= 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let decades = (first..=last).step_by(every);
         let all = decades.flat_map(|decade| within.iter().map(move |digit| digit * 10f64.powi(decade)));
-        all.filter(|it| (self.low..=self.high).contains(it)).map(|it| (it, format::short(it))).collect()
+        let all: Vec<f64> = all.filter(|it| (self.low..=self.high).contains(it)).collect();
+        // Within a part of a decade the places are nearly even.
+        let all = if all.len() < 2 { self.steps(nice_step(self.high - self.low, about)).collect() } else { all };
+        all.into_iter().map(|it| (it, format::short(it))).collect()
     }
 }
 
@@ -155,6 +158,7 @@ mod tests {
         check(Kind::Linear, (0.91, 0.934), &["0.91", "0.915", "0.92", "0.925", "0.93"]);
         check(Kind::Log, (1e-5, 1.0), &["1.00e-5", "0.0001", "0.001", "0.01", "0.1", "1"]);
         check(Kind::Log, (0.03, 0.6), &["0.05", "0.1", "0.2", "0.5"]);
+        check(Kind::Log, (12.0, 15.5), &["12", "13", "14", "15"]);
         check(Kind::Words(vec!["a".into(), "b".into()]), (-0.5, 1.5), &["a", "b"]);
         check(Kind::Time, (0.0, 3_600_000.0), &["00:00", "00:15", "00:30", "00:45", "01:00"]);
         check(Kind::Time, (0.0, 60_000.0), &["00:00", "00:00:30", "00:01"]);

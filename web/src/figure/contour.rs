@@ -6,8 +6,8 @@ use super::map::pair;
 use super::material::Material;
 use super::{Content, Kind, Mark, Panel};
 
-/// Cells along an axis of numbers.
-const CELLS: usize = 40;
+/// Cells along the axes: a panel is wider than high.
+const CELLS: (usize, usize) = (64, 32);
 
 pub(super) fn contour(material: &Material) -> Content {
     let is_numbers = |label: &String| {
@@ -34,7 +34,7 @@ fn field(panel: &Panel) -> Option<Mark> {
         x.iter().zip(y).zip(values).map(|((x, y), value)| (panel.x.place(*x), panel.y.place(*y), *value)).collect();
     // Of even points in [0, 1] the spread is 0.29.
     let width = 0.29 * (dots.len() as f64).powf(-1.0 / 6.0);
-    let at = |cell: usize| (cell as f64 + 0.5) / CELLS as f64;
+    let at = |cell: usize, of: usize| (cell as f64 + 0.5) / of as f64;
     let mean = |x: f64, y: f64| {
         let distance = |dot: &(f64, f64, f64)| ((dot.0 - x).powi(2) + (dot.1 - y).powi(2)) / (2.0 * width * width);
         // The nearest has the weight 1, so that far from all the sum is not 0.
@@ -46,8 +46,10 @@ fn field(panel: &Panel) -> Option<Mark> {
         sum / weights
     };
     Some(Mark::Field {
-        x: (0..CELLS).map(|cell| panel.x.value(at(cell))).collect(),
-        y: (0..CELLS).map(|cell| panel.y.value(at(cell))).collect(),
-        values: (0..CELLS).map(|row| (0..CELLS).map(|column| mean(at(column), at(row))).collect()).collect(),
+        x: (0..CELLS.0).map(|cell| panel.x.value(at(cell, CELLS.0))).collect(),
+        y: (0..CELLS.1).map(|cell| panel.y.value(at(cell, CELLS.1))).collect(),
+        values: (0..CELLS.1)
+            .map(|row| (0..CELLS.0).map(|column| mean(at(column, CELLS.0), at(row, CELLS.1))).collect())
+            .collect(),
     })
 }

@@ -11,7 +11,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use thiserror::Error;
 
 use super::theme::{Rgb, Theme, continuous};
-use super::{Axis, Colour, Content, Figure, Kind, Mark, Panel, Parallel};
+use super::{Axis, Colour, ColourScale, Content, Figure, Kind, Mark, Panel, Parallel};
 
 /// So much larger than seen is drawn.
 const ZOOM: i32 = 4;
@@ -71,7 +71,7 @@ impl Figure {
                 let tall = panels.iter().map(panel_height).max().unwrap_or(320);
                 rows * tall
             }
-            _ => 380,
+            _ => 400,
         };
         height + 30
     }
@@ -236,7 +236,9 @@ impl<DB: DrawingBackend<ErrorType: 'static>> Pen<'_, DB> {
 
     fn text(&self, text: &str, at: (i32, i32), size: u32, rgb: Rgb, h: HPos, v: VPos) -> Drawn {
         let style = (FONT, size * ZOOM.cast_unsigned()).into_font().color(&colour(rgb)).pos(Pos::new(h, v));
-        self.area.draw(&Text::new(text.to_owned(), (at.0 * ZOOM, at.1 * ZOOM), style)).map_err(own)
+        // plotters takes the room above capitals and below letters for a part of them, so they stand too high.
+        let lower = (size * ZOOM.cast_unsigned() / 6).cast_signed();
+        self.area.draw(&Text::new(text.to_owned(), (at.0 * ZOOM, at.1 * ZOOM + lower), style)).map_err(own)
     }
 
     fn width_of(&self, text: &str) -> f64 {
@@ -275,11 +277,7 @@ fn panel<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, panel: &Pane
     let (width, height) = pen.size();
     let theme = pen.theme;
     let names: Vec<_> = legend(panel);
-    let y_label = match panel.y.kind {
-        Kind::Words(_) => "",
-        _ if panel.y.label == panel.title => "",
-        _ => &panel.y.label,
-    };
+    let y_label = if panel.y.label == panel.title { "" } else { panel.y.label.as_str() };
     let said = [&panel.title, &panel.note, y_label].iter().any(|text| !text.is_empty())
         || !names.is_empty()
         || panel.scale.is_some();
@@ -302,19 +300,12 @@ fn panel<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, panel: &Pane
         at += pen.width_of(y_label) + 18.0;
     }
     for (name, colour) in names {
-        pen.dot((at + 4.0, 15.0), 4.0, theme.of(colour), false)?;
+        pen.dot((at + 4.0, 13.0), 4.0, theme.of(colour), false)?;
         pen.text(name, (at as i32 + 12, 8), LETTER, theme.soft(), HPos::Left, VPos::Top)?;
         at += pen.width_of(name) + 28.0;
     }
     if let Some(scale) = &panel.scale {
-        let text =
-            format!("{} … {} {}", crate::format::short(scale.low), crate::format::short(scale.high), scale.label);
-        let right = frame.right - pen.width_of(&text) - 8.0;
-        pen.text(&text, (frame.right as i32, 8), LETTER, theme.soft(), HPos::Right, VPos::Top)?;
-        for part in 0..40 {
-            let from = right - 60.0 + f64::from(part) * 1.5;
-            pen.field((from, 10.0), (from + 1.5, 20.0), continuous(f64::from(part) / 39.0))?;
-        }
+        draw_scale(pen, scale, (frame.right, 8.0))?;
     }
     if panel.scale.is_none() && !panel.note.is_empty() {
         pen.text(&panel.note, (frame.right as i32, 8), LETTER, theme.soft(), HPos::Right, VPos::Top)?;
@@ -338,6 +329,21 @@ fn panel<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, panel: &Pane
         pen.text(&panel.x.label, (middle, height as i32 - 16), LETTER, theme.soft(), HPos::Center, VPos::Top)?;
     }
     panel.marks.iter().try_for_each(|mark| draw_mark(pen, &frame, mark))
+}
+
+/// What the colours stand for; the text ends at that place.
+fn draw_scale<DB: DrawingBackend<ErrorType: 'static>>(
+    pen: &Pen<'_, DB>,
+    scale: &ColourScale,
+    (right, top): Place,
+) -> Drawn {
+    let text = format!("{} … {} {}", crate::format::short(scale.low), crate::format::short(scale.high), scale.label);
+    pen.text(&text, (right as i32, top as i32), LETTER, pen.theme.soft(), HPos::Right, VPos::Top)?;
+    let end = right - pen.width_of(&text) - 8.0;
+    (0..40).try_for_each(|part| {
+        let from = end - 60.0 + f64::from(part) * 1.5;
+        pen.field((from, top), (from + 1.5, top + 10.0), continuous(f64::from(part) / 39.0))
+    })
 }
 
 /// A word that would take the whole width is cut.
@@ -379,14 +385,16 @@ fn draw_mark<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, frame: &
             }
             Ok(())
         }
-        Mark::Line { x, y, colour, dashed, .. } => {
+        Mark::Line { x, y, trial, colour, dashed, .. } => {
+            // Of many trials' lines each is thin.
+            let width = if trial.is_some() { 1.25 } else { 1.75 };
             let places: Vec<Place> =
                 x.iter().zip(y).filter(|(_, y)| is_drawn(**y)).map(|(x, y)| (frame.x(*x), frame.y(*y))).collect();
             match (places.as_slice(), dashed) {
                 ([], _) => Ok(()),
                 ([only], _) => pen.dot(*only, 2.0, theme.of(*colour), false),
                 (_, true) => pen.dashes(&places, theme.of(*colour)),
-                (_, false) => pen.line(&places, theme.of(*colour), 1.75),
+                (_, false) => pen.line(&places, theme.of(*colour), width),
             }
         }
         Mark::Bars { colour, bars, .. } => {
@@ -428,7 +436,7 @@ fn draw_mark<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, frame: &
 fn parallel<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, content: &Parallel) -> Drawn {
     let (width, height) = pen.size();
     let theme = pen.theme;
-    let (top, bottom) = (44.0, height - 40.0);
+    let (top, bottom) = (44.0, height - 56.0);
     let apart = (width - 160.0) / (content.axes.len() - 1).max(1) as f64;
     let x = |place: usize| 70.0 + place as f64 * apart;
     let y = |place: f64| bottom - place * (bottom - top);
@@ -439,17 +447,26 @@ fn parallel<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, content: 
             line.places.iter().enumerate().map(|(at, place)| (x(at), place.map_or(bottom + 16.0, y))).collect();
         pen.line(&places, continuous(place), 1.0)?;
     }
+    let widest = content.axes.iter().map(|axis| pen.width_of(&axis.axis.label)).fold(0.0, f64::max);
     for (at, axis) in content.axes.iter().enumerate() {
         pen.line(&[(x(at), top), (x(at), bottom)], theme.ink(), 1.25)?;
-        let name: String = axis.axis.label.chars().take((apart / 7.0) as usize).collect();
-        let place = if at % 2 == 0 { 8 } else { 22 };
+        // Long names of neighbours stand at two heights.
+        let name: String = axis.axis.label.chars().take((2.0 * apart / 7.5) as usize).collect();
+        let place = if widest < apart || at % 2 == 0 { 20 } else { 6 };
         pen.text(&name, (x(at) as i32, place), LETTER, theme.ink(), HPos::Center, VPos::Top)?;
         for (place, text) in &axis.ticks {
             let (left, right) = (x(at) - 4.0, x(at));
             pen.line(&[(left, y(*place)), (right, y(*place))], theme.ink(), 1.0)?;
             let text: String = text.chars().take(14).collect();
-            pen.text(&text, (left as i32 - 2, y(*place) as i32), 11, theme.soft(), HPos::Right, VPos::Center)?;
+            // On the lines it could not be read.
+            let (width, y) = (pen.width_of(&text), y(*place));
+            pen.field((left - 5.0 - width, y - 7.0), (left - 1.0, y + 7.0), theme.paper())?;
+            pen.text(&text, (left as i32 - 3, y as i32), LETTER, theme.soft(), HPos::Right, VPos::Center)?;
+        }
+        if content.lines.iter().any(|line| line.places[at].is_none()) {
+            let place = (x(at) as i32, bottom as i32 + 22);
+            pen.text("has none", place, LETTER, theme.soft(), HPos::Center, VPos::Top)?;
         }
     }
-    Ok(())
+    draw_scale(pen, &content.scale, (width - 16.0, height - 14.0))
 }

@@ -14,9 +14,14 @@ pub(super) fn edf(material: &Material) -> Content {
     values.sort_by(f64::total_cmp);
     let worse_first = material.study.direction == Direction::Maximize;
     let count = values.len() as f64;
-    let share = |place: usize| if worse_first { (place + 1) as f64 / count } else { (count - place as f64) / count };
-    let steps: Vec<(f64, f64)> = values.iter().enumerate().map(|(place, value)| (*value, share(place))).collect();
-    let steps = thin_dots(&steps);
+    if !worse_first {
+        values.reverse();
+    }
+    // A step at each value, from the worst on.
+    let thinned = thin_dots(&(0..).zip(values.iter().copied()).collect::<Vec<(u32, f64)>>());
+    let step =
+        |(place, value): &(u32, f64)| [(*value, f64::from(*place) / count), (*value, f64::from(place + 1) / count)];
+    let steps: Vec<(f64, f64)> = thinned.iter().flat_map(step).collect();
     let x = Axis::over(&*material.study.metric, Kind::Linear, values);
     let y = Axis { label: "share as good or worse".to_owned(), kind: Kind::Linear, low: 0.0, high: 1.05 };
     Content::Panels(vec![Panel::new("", x, y).with(Mark::Line {

@@ -1,12 +1,15 @@
 //! What figures are made of, read from the store once for all of them.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-use nightsweep_search::Distribution;
-use nightsweep_search::{ParamValue, Parameter, Params, Scale, TrialNumber, TrialState};
+use nightsweep_search::{
+    Distribution, Importance, Objective, ParamValue, Parameter, Params, Scale, TrialNumber, TrialState,
+};
 use nightsweep_store::{BoardQuery, Point, QueryError, Report, Sort, Store, StudyRow, TrialRow, Turn};
 
 use super::axis::{Axis, Kind};
+use super::importance;
 use crate::format;
 use crate::query::{ParamColumn, columns};
 
@@ -30,6 +33,10 @@ pub struct Material {
     /// When it was read, in milliseconds since 1970.
     pub(crate) now_ms: i64,
     pub(crate) columns: Vec<ParamColumn>,
+    /// What the study tries to make better besides its metric, as its plan has it, and the last measure of each in the
+    /// complete trials.
+    pub(crate) objectives: Vec<(Objective, BTreeMap<TrialNumber, f64>)>,
+    important: OnceLock<Result<Vec<Importance>, String>>,
 }
 
 impl Material {
@@ -49,12 +56,19 @@ impl Material {
         Ok(Self {
             turns: store.turns(study.id).await?,
             columns: columns(&study.space),
+            objectives: objectives(store, study, &trials).await?,
+            important: OnceLock::new(),
             study: study.clone(),
             trials,
             curves,
             reports,
             now_ms: format::now_ms(),
         })
+    }
+
+    /// How much each parameter mattered, the greatest first; or why it is not known. Several figures ask for it.
+    pub(super) fn important(&self) -> &Result<Vec<Importance>, String> {
+        self.important.get_or_init(|| importance::of(self))
     }
 
     /// Trials at their end, with their values.
@@ -145,6 +159,30 @@ impl Material {
     pub(crate) fn clock(&self, at_ms: i64) -> f64 {
         format::local_ms(at_ms) as f64
     }
+}
+
+/// The objectives of a study's plan with what the complete trials measured of them.
+async fn objectives(
+    store: &Store,
+    study: &StudyRow,
+    trials: &[TrialRow],
+) -> Result<Vec<(Objective, BTreeMap<TrialNumber, f64>)>, QueryError> {
+    // A study that another program made has a plan of another kind.
+    let named: Vec<Objective> =
+        study.plan.get("objectives").and_then(|it| serde_json::from_value(it.clone()).ok()).unwrap_or_default();
+    if named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let complete: Vec<TrialNumber> =
+        trials.iter().filter(|trial| trial.state == TrialState::Complete).map(|trial| trial.number).collect();
+    let measured = store.last_metrics(study.id, &complete).await?;
+    let of = |objective: &Objective| {
+        let value = |(trial, metrics): (&TrialNumber, &BTreeMap<String, f64>)| {
+            Some((*trial, metrics.get(&objective.metric).copied().filter(|value| value.is_finite())?))
+        };
+        measured.iter().filter_map(value).collect()
+    };
+    Ok(named.into_iter().map(|objective| (objective.clone(), of(&objective))).collect())
 }
 
 /// No more than so many dots, evenly from all.

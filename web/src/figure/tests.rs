@@ -21,7 +21,7 @@ pub(crate) async fn studied() -> (tempfile::TempDir, Store, StudyRow) {
     let new = NewStudy {
         name: "night".to_owned(),
         source: String::new(),
-        plan: serde_json::json!({ "trials": 40 }),
+        plan: serde_json::json!({ "trials": 40, "objectives": [{ "metric": "cost", "direction": "minimize" }] }),
         metric: "val_accuracy".to_owned(),
         direction: Direction::Maximize,
         seed: 1,
@@ -50,7 +50,7 @@ pub(crate) async fn studied() -> (tempfile::TempDir, Store, StudyRow) {
             attempt,
             step,
             value: Some(value * step as f64 / 3.0),
-            metrics: [("images_per_second".to_owned(), 100.0)].into(),
+            metrics: [("images_per_second".to_owned(), 100.0), ("cost".to_owned(), number as f64)].into(),
         };
         tell(at + 10, reported(attempt, 1)).await;
         match number {
@@ -122,13 +122,16 @@ async fn new_like(store: &Store) -> NewStudy {
 async fn the_figures_say_what_happened() {
     let (_dir, store, study) = studied().await;
     let material = material(&store, &study).await.unwrap();
-    let bars = |name: &str| -> Vec<(f64, f64, f64)> {
-        let Content::Panels(panels) = figure(name, &material).unwrap().content else { panic!("{name}") };
-        let all = panels[0].marks.iter().flat_map(|mark| match mark {
+    let bars_of = |panel: &Panel| -> Vec<(f64, f64, f64)> {
+        let all = panel.marks.iter().flat_map(|mark| match mark {
             Mark::Bars { bars, .. } => bars.clone(),
             _ => Vec::new(),
         });
         all.map(|bar| (bar.row, bar.from, bar.to)).collect()
+    };
+    let bars = |name: &str| {
+        let Content::Panels(panels) = figure(name, &material).unwrap().content else { panic!("{name}") };
+        bars_of(&panels[0])
     };
     // After epoch 1: 24 went on at once, one later, and two (pruned, failed) did not.
     assert_eq!(bars("rungs"), [(0.0, 0.0, 24.0), (0.0, 24.0, 25.0), (0.0, 25.0, 27.0)]);
@@ -136,6 +139,10 @@ async fn the_figures_say_what_happened() {
     let Content::Panels(panels) = figure("importance", &material).unwrap().content else { panic!() };
     let Kind::Words(words) = &panels[0].y.kind else { panic!() };
     assert_eq!(words[0], "lr");
+    // Both analyses, of which that of the forest has all that varies here.
+    assert_eq!(panels.iter().map(|panel| bars_of(panel).len()).collect::<Vec<_>>(), [4, 4]);
+    let Content::Panels(panels) = figure("pareto", &material).unwrap().content else { panic!() };
+    assert_eq!(panels[0].x.label, "cost");
     let Content::Panels(panels) = figure("budget", &material).unwrap().content else { panic!() };
     assert!(panels[0].note.starts_with("27 of 40 trials; at the pace"), "{}", panels[0].note);
     let Content::Panels(panels) = figure("slots", &material).unwrap().content else { panic!() };

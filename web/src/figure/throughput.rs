@@ -5,15 +5,21 @@ use super::material::{Material, thin_dots};
 use super::theme::SERIES;
 use super::{Content, Mark, Panel};
 
-/// Measures as reports name them, and what an axis says.
-const MEASURES: [(&str, &str); 6] = [
-    ("images_per_second", "images/s"),
-    ("gpu_utilization", "GPU busy, %"),
-    ("peak_memory_bytes", "peak memory, bytes"),
-    ("memory_bytes", "memory, bytes"),
-    ("gpu_memory_bytes", "GPU memory, bytes"),
-    ("data_wait", "share of time waiting for data"),
+const MEASURES: [Measure; 5] = [
+    Measure { name: "images_per_second", label: "images/s", unit: 1.0 },
+    Measure { name: "gpu_utilization", label: "GPU busy, %", unit: 1.0 },
+    Measure { name: "device_memory_bytes", label: "GPU memory, MiB", unit: MEBIBYTE },
+    Measure { name: "peak_memory_bytes", label: "peak memory, MiB", unit: MEBIBYTE },
+    Measure { name: "input_wait_share", label: "waiting for images, %", unit: 0.01 },
 ];
+const MEBIBYTE: f64 = 1024.0 * 1024.0;
+
+/// A measure as reports name it, what its panel says, and how much of it is 1 there.
+struct Measure {
+    name: &'static str,
+    label: &'static str,
+    unit: f64,
+}
 
 pub(super) fn throughput(material: &Material) -> Content {
     let slot = |trial, attempt| {
@@ -25,12 +31,12 @@ pub(super) fn throughput(material: &Material) -> Content {
     slots.dedup();
     let panels: Vec<Panel> = MEASURES
         .iter()
-        .filter_map(|(name, label)| {
+        .filter_map(|Measure { name, label, unit }| {
             let mut all = Vec::new();
             for (trial, reports) in &material.reports {
                 for report in reports {
                     let Some(value) = report.metrics.get(*name) else { continue };
-                    all.push((material.clock(report.at_ms), *value, *trial, slot(*trial, report.attempt)));
+                    all.push((material.clock(report.at_ms), value / unit, *trial, slot(*trial, report.attempt)));
                 }
             }
             if all.is_empty() {
