@@ -29,6 +29,12 @@ impl<L> Patient<L> {
     pub(crate) fn new(listener: L) -> Self {
         Self { listener, patience: PATIENCE, free: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
+
+    /// With less patience and room than people need, so that a test sees the end of both.
+    #[cfg(test)]
+    pub(crate) fn hasty(listener: L, patience: Duration, connections: usize) -> Self {
+        Self { listener, patience, free: Arc::new(Semaphore::new(connections)) }
+    }
 }
 
 impl<L: Listener> Listener for Patient<L> {

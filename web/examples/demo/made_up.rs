@@ -79,7 +79,9 @@ pub fn study(name: &str) -> NewStudy {
     NewStudy {
         name: name.to_owned(),
         source: String::new(),
-        plan: serde_json::json!({}),
+        plan: serde_json::json!({
+            "trials": 100, "objectives": [{ "metric": "train_seconds", "direction": "minimize" }],
+        }),
         metric: "val_accuracy".to_owned(),
         direction: Direction::Maximize,
         seed: 1,
@@ -122,13 +124,19 @@ pub fn reported(number: u64, step: u64, attempt: u32) -> Event {
     let height = 0.93 - 0.25 * (noise(number, 2) - 0.55).powi(2) - 0.08 * noise(number, 7);
     let progress = 1.0 - (-(step as f64) * (0.25 + 0.5 * noise(number, 8))).exp();
     let value = 0.1 + (height - 0.1) * progress + 0.008 * (noise(number * 100 + step, 9) - 0.5);
+    let batch = [64.0, 128.0, 256.0][(noise(number, 0) * 3.0) as usize];
+    let images_per_second = 3800.0 + 500.0 * (batch / 64.0_f64).log2() + 300.0 * noise(number * 100 + step, 10);
     let metrics = [
         ("train_loss", 2.3 * (1.0 - progress) + 0.12),
         ("val_loss", 2.2 * (1.0 - value) + 0.1),
         ("train_accuracy", (value + 0.02 * progress).min(0.999)),
         ("lr", 0.05 * (1.0 + (std::f64::consts::PI * step as f64 / EPOCHS as f64).cos())),
-        ("images_per_second", 5200.0 + 300.0 * noise(number * 100 + step, 10)),
-        ("peak_memory_bytes", 3e8 + 2e8 * noise(number, 0).powi(2)),
+        ("images_per_second", images_per_second),
+        ("train_seconds", 60_000.0 / images_per_second),
+        ("gpu_utilization", 88.0 + 9.0 * noise(number * 100 + step, 11)),
+        ("device_memory_bytes", 1.1e9 + 6.0e6 * batch),
+        ("peak_memory_bytes", 1.4e9 + 2.0e8 * noise(number, 12)),
+        ("input_wait_share", 0.03 * noise(number * 100 + step, 13)),
     ];
     let metrics: BTreeMap<_, _> = metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Event::Reported { trial: TrialNumber(number), attempt: Attempt(attempt), step, value: Some(value), metrics }
@@ -138,10 +146,11 @@ async fn tell(store: &Store, study: StudyId, number: u64, began: i64) -> Result<
     let (trial, attempt) = (TrialNumber(number), Attempt::FIRST);
     let why = if number < 10 { "a Sobol point".to_owned() } else { format!("TPE over {number} trials") };
     store.append_all_at(study, began, &[Event::Started { trial, params: params(number), why }]).await?;
-    let slot = number % 2;
-    store
-        .record_assignment(study, trial, attempt, &format!("cpu-{slot}"), "CPU, 1 thread", 4000 + number as u32)
-        .await?;
+    let slot = format!("gpu-{}", number % 2);
+    let assign = async |attempt| {
+        store.record_assignment(study, trial, Attempt(attempt), &slot, "GPU", 4000 + number as u32).await
+    };
+    assign(1).await?;
     store
         .set_recipe(study, trial, &format!("epochs = {EPOCHS}\nbatch_size = 128\n\n[model]\nkind = \"resnet8\"\n"))
         .await?;
@@ -157,6 +166,11 @@ async fn tell(store: &Store, study: StudyId, number: u64, began: i64) -> Result<
     match (number, (noise(number, 6) * 10.0) as u64) {
         (62.., _) => report(1, 3 + number % 3, 1).await?,
         (61, _) => {}
+        (_, 0) if number.is_multiple_of(3) => {
+            store
+                .append_all_at(study, at(1), &[failed(FailureCause::OutOfMemory, "no memory for a batch of 256")])
+                .await?;
+        }
         (_, 0) => {
             report(1, 2, 1).await?;
             store.append_log(study, trial, attempt, Level::Error, "the loss is NaN after epoch 2").await?;
@@ -167,6 +181,14 @@ async fn tell(store: &Store, study: StudyId, number: u64, began: i64) -> Result<
         (_, 1) => {
             report(1, 1, 1).await?;
             store.append_all_at(study, at(2), &[Event::Paused { trial, attempt, reason: PauseReason::Rung }]).await?;
+            if number.is_multiple_of(2) {
+                store.append_all_at(study, at(4), &[Event::Resumed { trial, attempt: Attempt(2) }]).await?;
+                assign(2).await?;
+                for step in 2..=EPOCHS {
+                    store.append_all_at(study, at(step + 3), &[reported(number, step, 2)]).await?;
+                }
+                complete(store, study, number, 2, at(EPOCHS + 3)).await?;
+            }
         }
         (_, 2..=5) => {
             report(1, 3, 1).await?;
@@ -181,6 +203,7 @@ async fn tell(store: &Store, study: StudyId, number: u64, began: i64) -> Result<
                 message: "the worker was killed".to_owned(),
             };
             store.append_all_at(study, at(4), &[requeued, Event::Resumed { trial, attempt: Attempt(2) }]).await?;
+            assign(2).await?;
             report(5, EPOCHS, 2).await?;
             complete(store, study, number, 2, at(EPOCHS)).await?;
         }

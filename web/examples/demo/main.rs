@@ -1,7 +1,7 @@
 //! A made-up study in a temporary store, served on 127.0.0.1:8787, to look at the pages: no trial of it was trained.
 //! With `--live`, the running trials go on reporting; `--trials 50000` makes a large one of 30 reports a trial,
 //! `--store FILE` keeps the store there, `--optuna FILE` writes the study as Optuna has it, and `--listen ADDRESS` serves
-//! it elsewhere.
+//! it elsewhere; `--write` only writes these files.
 
 mod made_up;
 
@@ -29,6 +29,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let row = store.study_named(NAME).await?.ok_or("the store has another study")?;
     if let Some(path) = argument("--optuna") {
         println!("{} trials for Optuna", store.export_optuna(&row, path.as_ref()).await?);
+    }
+    if std::env::args().any(|argument| argument == "--write") {
+        return Ok(());
     }
     let address = argument("--listen").map_or(Ok(DEFAULT_ADDRESS), |text| text.parse::<SocketAddr>())?;
     let listener = TcpListener::bind(address).await?;

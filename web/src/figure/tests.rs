@@ -98,6 +98,20 @@ async fn every_figure_is_described_and_drawn_in_both_forms_and_themes() {
     assert!(figure("nothing", &material).is_none());
 }
 
+#[test]
+fn every_figure_is_shown_in_the_documentation() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let text = std::fs::read_to_string(docs.join("figures.md")).unwrap();
+    let mut bytes = 0;
+    for (name, title) in names() {
+        assert!(text.contains(&format!("## {title}: `{name}`")), "{name}");
+        let shown = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+        let image = shown.into_iter().find(|file| file.starts_with(&format!("images/{name}."))).unwrap();
+        bytes += std::fs::metadata(docs.join(image)).unwrap().len();
+    }
+    assert!(bytes < 2_000_000, "scripts/make-figures.sh made {bytes} bytes");
+}
+
 #[tokio::test]
 async fn a_study_without_trials_has_nothing_to_draw_and_says_why() {
     let (_dir, store, _) = studied().await;

@@ -11,6 +11,8 @@ use super::{study_named, trial_of};
 use crate::error::{ApiError, Pairs};
 use crate::query::BoardView;
 
+/// Studies in one answer, and as many as a client may ask for.
+const STUDIES: (usize, usize) = (100, 1000);
 /// Events in one answer; a client asks again after the last.
 const EVENTS: u32 = 10_000;
 /// Log lines in one answer, the latest.
@@ -19,6 +21,16 @@ const LOG_LINES: u32 = 1_000;
 #[derive(Serialize)]
 pub(crate) struct StudyList {
     studies: Vec<StudyEntry>,
+    /// All there are.
+    matching: usize,
+}
+
+/// Which part of a list.
+#[derive(Deserialize)]
+pub(crate) struct Slice {
+    #[serde(default)]
+    offset: usize,
+    limit: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -29,15 +41,20 @@ struct StudyEntry {
     best_value: Option<f64>,
 }
 
-/// All studies, the latest first.
-pub(super) async fn list_studies(State(store): State<Store>) -> Result<Json<StudyList>, ApiError> {
+/// The studies, the latest first.
+pub(super) async fn list_studies(
+    State(store): State<Store>,
+    Pairs(Slice { offset, limit }): Pairs<Slice>,
+) -> Result<Json<StudyList>, ApiError> {
     let mut studies = Vec::new();
-    for study in store.studies().await? {
+    let all = store.studies().await?;
+    let (matching, limit) = (all.len(), limit.unwrap_or(STUDIES.0).clamp(1, STUDIES.1));
+    for study in all.into_iter().skip(offset).take(limit) {
         let summary = store.summary(study.id).await?;
         let best_value = summary.best.and_then(|trial| trial.shown_value());
         studies.push(StudyEntry { study, counts: summary.counts, best_value });
     }
-    Ok(Json(StudyList { studies }))
+    Ok(Json(StudyList { studies, matching }))
 }
 
 #[derive(Serialize)]
@@ -100,6 +117,7 @@ pub(super) async fn show_trial(
 pub(crate) struct After {
     #[serde(default)]
     after: Seq,
+    limit: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -112,10 +130,10 @@ pub(crate) struct EventList {
 pub(super) async fn list_events(
     State(store): State<Store>,
     Path(name): Path<String>,
-    Pairs(After { after }): Pairs<After>,
+    Pairs(After { after, limit }): Pairs<After>,
 ) -> Result<Json<EventList>, ApiError> {
     let study = study_named(&store, name).await?;
-    let events = store.events_up_to(study.id, after, EVENTS).await?;
+    let events = store.events_up_to(study.id, after, limit.unwrap_or(EVENTS).clamp(1, EVENTS)).await?;
     let last = events.last().map_or(after, |entry| entry.seq);
     Ok(Json(EventList { events, last }))
 }

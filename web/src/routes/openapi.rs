@@ -27,13 +27,13 @@ const fn get(path: &'static str, summary: &'static str, query: &'static [&'stati
 
 const BOARD: &[&str] = &["state", "filter", "sort", "desc", "offset", "limit"];
 const OPERATIONS: [Operation; 13] = [
-    get("/studies", "All studies, the latest first.", &[], "Studies"),
+    get("/studies", "The studies, the latest first.", &["offset", "limit"], "Studies"),
     get("/studies/{name}", "A study at a glance.", &[], "Study"),
     get("/studies/{name}/trials", "A page of trials, as on the board.", BOARD, "Board"),
     get("/studies/{name}/trials.json", "All trials that match.", BOARD, "Trials"),
     get("/studies/{name}/trials.csv", "All trials that match.", BOARD, "text/csv"),
     get("/studies/{name}/trials/{number}", "All that is known of a trial.", &[], "TrialDetail"),
-    get("/studies/{name}/events", "What happened after a place of the log.", &["after"], "Events"),
+    get("/studies/{name}/events", "What happened after a place of the log.", &["after", "limit"], "Events"),
     get("/studies/{name}/figures", "The names of all figures.", &[], "Figures"),
     Operation {
         others: &[("202", "It is being computed: ask again after a second.")],
@@ -67,7 +67,7 @@ const QUERY: [(&str, &str, &str); 8] = [
     ("sort", "string", "rank, number, state, value, steps, time, or a parameter."),
     ("desc", "string", "1: the greatest first."),
     ("offset", "integer", "Without so many at the beginning."),
-    ("limit", "integer", "No more than so many, at most 1000."),
+    ("limit", "integer", "No more than so many: 1 to 1000, of events to 10000."),
     ("after", "integer", "Place in the log."),
     ("trials", "string", "Numbers with commas between."),
 ];
@@ -140,64 +140,125 @@ fn schemas() -> Value {
         let required: Vec<String> = members.as_object().into_iter().flat_map(|it| it.keys().cloned()).collect();
         json!({ "type": "object", "required": required, "properties": members })
     };
-    let (text, whole) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    let (text, whole, yes) = (json!({ "type": "string" }), json!({ "type": "integer" }), json!({ "type": "boolean" }));
     let any = json!({});
     let maybe = |kind: &str| json!({ "type": [kind, "null"] });
+    let one_of = |words: &[&str]| json!({ "type": "string", "enum": words });
+    let numbers = json!({ "type": "object", "additionalProperties": { "type": "number" } });
     let states = crate::format::STATES.map(|row| row.1);
+    let params =
+        json!({ "type": "object", "additionalProperties": { "type": ["number", "string", "boolean", "array"] } });
     let trial = object(json!({
-        "number": whole, "state": { "type": "string", "enum": states }, "rank": maybe("integer"), "value": maybe("number"),
+        "number": whole, "state": one_of(&states), "rank": maybe("integer"), "value": maybe("number"),
         "last_value": maybe("number"), "best_value": maybe("number"), "best_step": maybe("integer"), "steps": whole,
-        "attempt": whole, "params": { "type": "object" }, "why": text, "origin": maybe("object"),
-        "violation": { "type": "number" }, "started_at_ms": whole,
-        "finished_at_ms": maybe("integer"), "active_ms": whole, "running_since_ms": maybe("integer"),
+        "attempt": whole, "params": params, "why": text, "origin": maybe("object"), "violation": { "type": "number" },
+        "started_at_ms": whole, "finished_at_ms": maybe("integer"), "active_ms": whole, "running_since_ms": maybe("integer"),
         "pause": maybe("string"), "cause": maybe("string"), "message": maybe("string"), "slot": maybe("string"),
         "device": maybe("string"), "pid": maybe("integer"), "note": text, "tags": list(text.clone()),
-        "pinned": { "type": "boolean" }, "starred": { "type": "boolean" },
+        "pinned": yes, "starred": yes,
     }));
+    let directions = one_of(&["minimize", "maximize"]);
+    let study = json!({
+        "name": text, "metric": text, "direction": directions, "seed": whole, "space": any, "created_at_ms": whole,
+    });
+    let mut listed = study.clone();
+    listed["counts"] = own("Counts");
+    listed["best_value"] = maybe("number");
+    let counts: serde_json::Map<String, Value> =
+        states.iter().map(|state| ((*state).to_owned(), whole.clone())).collect();
     let figures: Vec<&str> = figure::names().map(|(name, _)| name).collect();
-    let by = json!({ "type": "string", "maxLength": 60, "description": "Who, as they call themselves." });
+    let by = json!({ "type": ["string", "null"], "maxLength": 60, "description": "Who, as they call themselves." });
+    let orders = orders(&by);
+    let event = json!({ "type": "object", "required": ["kind"], "properties": { "kind": text } });
     json!({
         "Error": object(json!({ "error": text })),
         "Trial": trial,
         "Trials": list(own("Trial")),
         "Board": object(json!({ "trials": list(own("Trial")), "matching": whole })),
-        "Studies": object(json!({ "studies": list(object(json!({
-            "name": text, "metric": text, "direction": text, "space": any, "created_at_ms": whole, "counts": any,
-            "best_value": maybe("number"),
-        }))) })),
-        "Study": object(json!({ "study": any, "summary": { "type": "object" } })),
+        "Counts": object(Value::Object(counts)),
+        "Studies": object(json!({ "studies": list(object(listed)), "matching": whole })),
+        "Study": object(json!({ "study": object(study), "summary": own("Summary") })),
+        "Summary": object(json!({
+            "counts": own("Counts"), "best": { "oneOf": [own("Trial"), { "type": "null" }] }, "controller": any,
+            "started_at_ms": maybe("integer"), "last_event_at_ms": maybe("integer"), "last_seq": whole, "steps": whole,
+            "active_ms": whole,
+        })),
+        "Report": object(json!({
+            "step": whole, "attempt": whole, "at_ms": whole, "value": maybe("number"), "metrics": numbers,
+        })),
+        "Assignment": object(json!({ "attempt": whole, "slot": text, "device": text, "pid": whole, "at_ms": whole })),
+        "LogLine": object(json!({
+            "at_ms": whole, "attempt": whole, "level": one_of(&["error", "warn", "info", "debug", "trace"]), "text": text,
+        })),
         "TrialDetail": object(json!({
-            "trial": own("Trial"), "recipe": maybe("string"), "reports": list(any.clone()), "events": list(any.clone()),
-            "assignments": list(any.clone()), "provenance": list(own("Provenance")), "log": list(any.clone()),
+            "trial": own("Trial"), "recipe": maybe("string"), "reports": list(own("Report")), "events": list(own("Event")),
+            "assignments": list(own("Assignment")), "provenance": list(own("Provenance")), "log": list(own("LogLine")),
         })),
         "Provenance": object(json!({
             "attempt": whole, "study_seed": whole, "trial_seed": whole, "data": text, "files": maybe("string"),
             "version": text, "device": text, "hardware": text, "libraries": { "type": "object" },
         })),
-        "Events": object(json!({ "events": list(any.clone()), "last": whole })),
-        "Figures": object(json!({ "figures": list(object(json!({
-            "name": { "type": "string", "enum": figures }, "title": text,
-        }))) })),
-        "Figure": object(json!({ "name": text, "title": text, "about": text })),
+        "Event": object(json!({ "seq": whole, "at_ms": whole, "event": event })),
+        "Events": object(json!({ "events": list(own("Event")), "last": whole })),
+        "Figures": object(json!({ "figures": list(object(json!({ "name": one_of(&figures), "title": text }))) })),
+        "Figure": {
+            "type": "object", "required": ["name", "title", "about"],
+            "properties": {
+                "name": text, "title": text, "about": text, "panels": list(own("Panel")), "parallel": { "type": "object" },
+                "nothing": { "type": "string", "description": "Why there is nothing to draw." },
+            },
+        },
+        "Panel": object(json!({
+            "title": text, "note": text, "x": own("Axis"), "y": own("Axis"), "marks": list(own("Mark")),
+            "scale": { "type": ["object", "null"] },
+        })),
+        "Axis": object(json!({
+            "label": text, "low": { "type": "number" }, "high": { "type": "number" },
+            "kind": { "type": ["string", "object"], "description": "linear, log, time, or words: a list of them." },
+        })),
+        "Mark": {
+            "type": "object", "required": ["mark"], "properties": { "mark": one_of(&["dots", "line", "bars", "field"]) },
+        },
         "Annotation": {
             "type": "object", "additionalProperties": false,
+            "description": "What is left out or null stays as it is.",
             "properties": {
-                "by": by, "note": { "type": "string", "maxLength": 20000 },
-                "tags": { "type": "array", "maxItems": 20, "items": { "type": "string", "minLength": 1, "maxLength": 50 } },
-                "pinned": { "type": "boolean" }, "starred": { "type": "boolean" },
+                "by": by, "note": { "type": ["string", "null"], "maxLength": 20000 },
+                "tags": {
+                    "type": ["array", "null"], "maxItems": 20,
+                    "items": { "type": "string", "minLength": 1, "maxLength": 50, "pattern": "\\S" },
+                },
+                "pinned": maybe("boolean"), "starred": maybe("boolean"),
             },
         },
-        "Order": {
-            "type": "object", "required": ["order"],
-            "properties": {
-                "by": by, "order": { "type": "string", "enum": ["stop", "pause", "resume", "retry", "enqueue", "hold", "release", "extend"] },
-                "trial": { "type": "integer", "minimum": 0 }, "trials": { "type": "integer", "minimum": 0 },
-                "params": { "type": "object", "additionalProperties": { "type": ["number", "string", "boolean"] } },
-            },
-        },
-        "Logged": object(json!({ "logged": { "type": "boolean" } })),
-        "OpenApi": object(json!({ "openapi": text, "paths": any })),
+        "Order": { "oneOf": orders },
+        "Logged": object(json!({ "logged": yes })),
+        "OpenApi": object(json!({ "openapi": text, "info": any, "paths": any, "components": any })),
     })
+}
+
+/// What can be asked of a study that runs.
+fn orders(by: &Value) -> Vec<Value> {
+    let number = json!({ "type": "integer", "minimum": 0 });
+    let params = json!({ "type": "object", "additionalProperties": { "type": ["number", "string", "boolean"] } });
+    let order = |name: &str, more: Option<(&str, &Value)>| {
+        let mut order = json!({
+            "type": "object", "required": ["order"], "properties": { "by": by, "order": { "const": name } },
+        });
+        if let Some((member, schema)) = more {
+            order["required"] = json!(["order", member]);
+            order["properties"][member] = schema.clone();
+        }
+        order
+    };
+    let of_trials = ["stop", "pause", "resume", "retry"].map(|name| order(name, Some(("trial", &number))));
+    let others = [
+        order("enqueue", Some(("params", &params))),
+        order("hold", None),
+        order("release", None),
+        order("extend", Some(("trials", &number))),
+    ];
+    of_trials.into_iter().chain(others).collect()
 }
 
 #[cfg(test)]
