@@ -35,6 +35,10 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     let now = ZonedDateTime::now();
     let stop = deadline(arguments, &now)?;
     let deadline = stop.as_ref().map(|stop| instant_of(stop, &now)).transpose()?;
+    if !arguments.no_web {
+        // Refused before anything is made.
+        settings(arguments)?;
+    }
     let mut plan = study_file::read(&arguments.file, &arguments.set).map_err(StudyFileReport::from)?;
     plan.trials = arguments.trials.or(plan.trials);
     plan.folder = std::path::absolute(&plan.folder).into_diagnostic()?;
@@ -378,15 +382,20 @@ async fn open_pages(
     if arguments.no_web {
         return Ok(None);
     }
-    let settings = WebSettings::for_address(arguments.listen, None).map_err(|error| {
-        advise(error.to_string(), "let `nightsweep serve --listen` show it there; `run` shows it on this machine")
-    })?;
+    let settings = settings(arguments)?;
     let settings =
         settings.with_orders(study, orders).with_slots(slots).with_reports(super::report::source(runs, store));
     let settings = settings.with_files(RunsFolder::new(runs));
     let listener = listen(arguments.listen).await?;
     println!("leaderboard: http://{}/studies/{study}", listener.local_addr().into_diagnostic()?);
     Ok(Some(tokio::spawn(nightsweep_web::serve(listener, store.clone(), settings, pending()))))
+}
+
+/// What the pages keep to at the address asked for.
+fn settings(arguments: &Run) -> Result<WebSettings> {
+    WebSettings::for_address(arguments.listen, None).map_err(|error| {
+        advise(error.to_string(), "let `nightsweep serve --listen` show it there; `run` shows it on this machine")
+    })
 }
 
 /// The address, or one with a port shortly after.

@@ -68,12 +68,14 @@ function patch(fresh) {
 
 // A field that somebody writes in is not taken away.
 function isBeingWritten(element) {
-  return element.contains(document.activeElement) || element.querySelector("details[open]") !== null;
+  return element.querySelector("input:focus, textarea:focus, select:focus, details[open]") !== null;
 }
 
 function replaceContent(old, next) {
   const places = [...old.querySelectorAll("[tabindex]")].map((part) => part.scrollTop);
+  const focused = old.contains(document.activeElement) ? focusIn(old) : null;
   old.replaceChildren(...document.importNode(next, true).childNodes);
+  focused?.(old);
   old.querySelectorAll("[tabindex]").forEach((part, index) => (part.scrollTop = places[index] ?? 0));
 }
 
