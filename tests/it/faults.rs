@@ -205,8 +205,12 @@ impl Tmpfs {
 
     fn remount(&self, options: &str) {
         let options = format!("remount,{options}");
-        let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap();
-        assert!(status.success(), "could not remount with {options}");
+        let end = Instant::now() + Duration::from_secs(60);
+        // It is busy as long as somebody has a file open to write to: who just ended, or a look at the log.
+        while !Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap().success() {
+            assert!(Instant::now() < end, "could not remount with {options}");
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 
