@@ -48,7 +48,7 @@ pub async fn confirm(runs: &Path, arguments: &Confirm) -> Result<Ending> {
         }
         None => None,
     };
-    print!("{}", super::report::text(runs, &store, &row, &plan).await?);
+    print!("\n{}", super::report::text(runs, &store, &row, &plan).await?.markdown());
     match ending {
         Some(RunEnding::Interrupted | RunEnding::Aborted) => {
             println!("go on with: nightsweep confirm {}", plan.name);
@@ -202,6 +202,19 @@ fn score(race: &Study, plan: &Plan, repeats: &Repeats, folder: &Path, slot: &Slo
     fs::write(&path, text).into_diagnostic().wrap_err_with(|| format!("could not write `{}`", path.display()))
 }
 
+/// How a trial did on fresh seeds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Confirmation {
+    /// Mean of the metric.
+    mean: f64,
+    /// Half the width of its interval at 95 %.
+    half_width: Option<f64>,
+    /// The metric on each seed.
+    values: Vec<f64>,
+    /// On the test split; none unless it is among the best.
+    test_accuracies: Vec<f64>,
+}
+
 /// A confirmation as far as it is.
 pub struct Confirmed {
     /// Its candidates, the best first.
@@ -244,6 +257,17 @@ impl Confirmed {
     /// The confirmed winner.
     pub fn winner(&self) -> TrialNumber {
         self.standings[0].candidate
+    }
+
+    /// How one of its candidates did.
+    pub fn of_trial(&self, trial: TrialNumber) -> Option<Confirmation> {
+        let standing = self.standings.iter().find(|standing| standing.candidate == trial)?;
+        Some(Confirmation {
+            mean: standing.mean()?,
+            half_width: standing.half_width,
+            values: standing.values.iter().map(|(_, value)| *value).collect(),
+            test_accuracies: self.test.get(&trial).cloned().unwrap_or_default(),
+        })
     }
 
     /// What the report says of it; `selected` is the value that a candidate was chosen by.

@@ -1,4 +1,7 @@
-//! `nightsweep export`: a trial as files that stand for themselves.
+//! `nightsweep export`: a trial as files that stand for themselves, and a study as files for other programs.
+
+mod pytorch;
+mod timm;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +9,13 @@ use std::path::{Path, PathBuf};
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::{TrialNumber, TrialState};
 use nightsweep_store::{AttemptProvenance, BoardQuery, EventFiles, OptunaError, Sort, Store, StudyRow, TrialRow};
-use nightsweep_trainer::{CheckpointFolder, TrialSeed};
+use nightsweep_trainer::recipe::PolicySpec;
+use nightsweep_trainer::{CheckpointFolder, Recipe, TrialSeed, data, weights};
 use nightsweep_trials::Plan;
 use serde::Serialize;
 
-use super::confirm::Confirmed;
-use super::studies;
+use super::confirm::{Confirmation, Confirmed};
+use super::{report, studies};
 use crate::cli::{Export, ExportFormat};
 use crate::failure::{Ending, advise};
 use crate::recipe_file::{Expected, RecipeFile};
@@ -32,6 +36,8 @@ struct ResultFile<'a> {
     data_fingerprint: &'a str,
     /// What each attempt ran on and with.
     provenance: &'a [AttemptProvenance],
+    /// How it did on fresh seeds, if it was confirmed.
+    confirmed: Option<Confirmation>,
     nightsweep: &'static str,
 }
 
@@ -160,17 +166,63 @@ async fn write(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan, trial: &
         device: trial.device.as_deref(),
         data_fingerprint: &checkpoint.place.data,
         provenance: &store.provenance(row.id, trial.number).await.into_diagnostic()?,
+        confirmed: Confirmed::of(runs, store, &row.name).await?.and_then(|it| it.of_trial(trial.number)),
         nightsweep: env!("CARGO_PKG_VERSION"),
     };
     fs::create_dir_all(folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
-    RecipeFile { metric: plan.metric, seed, data, recipe, expected: Some(expected) }
-        .write(&folder.join("recipe.toml"))?;
     save(folder.join("result.json"), serde_json::to_string_pretty(&result).into_diagnostic()?.as_bytes())?;
     // Of an older version's trials there is none.
     if let Ok(evaluation) = fs::read(checkpoints.evaluation()) {
         save(folder.join("evaluation.json"), &evaluation)?;
     }
-    save(folder.join("weights.safetensors"), &checkpoint.weights_file().into_diagnostic()?)
+    save(folder.join("weights.safetensors"), &checkpoint.weights_file().into_diagnostic()?)?;
+    for_others(plan, &recipe, seed, checkpoint.weights(), folder)?;
+    RecipeFile { metric: plan.metric, seed, data, recipe, expected: Some(expected) }
+        .write(&folder.join("recipe.toml"))?;
+    let text = report::text(runs, store, row, plan).await?;
+    let document = nightsweep_web::report(store, row, &text).await.into_diagnostic()?;
+    save(folder.join("report.html"), document.as_bytes())
+}
+
+/// What other programs and other studies can use: a policy file, the command line of timm, weights by PyTorch's names.
+fn for_others(
+    plan: &Plan,
+    recipe: &Recipe,
+    seed: TrialSeed,
+    tensors: &weights::NamedTensors,
+    folder: &Path,
+) -> Result<()> {
+    let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
+    if let PolicySpec::Custom(policy) = &recipe.augment.policy {
+        let head = "# For `augment.policy = { kind = \"file\", path = \"policy.toml\" }` of another study.\n";
+        files.push(("policy.toml", format!("{head}{}", toml::to_string(policy).into_diagnostic()?).into_bytes()));
+    }
+    files.push(("timm.sh", timm::script(recipe, seed, images(plan)).into_bytes()));
+    if pytorch::has_names(&recipe.model) {
+        files.push((pytorch::WEIGHTS, weights::torch_file(tensors).into_diagnostic()?));
+    }
+    if let Some(script) = pytorch::script(&recipe.model, tensors) {
+        files.push(("pytorch.py", script.into_bytes()));
+    }
+    // What an earlier winner left there is not this one's.
+    for name in ["policy.toml", pytorch::WEIGHTS, "pytorch.py"] {
+        match fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).into_diagnostic(),
+            _ => {}
+        }
+    }
+    files.into_iter().try_for_each(|(name, bytes)| save(folder.join(name), &bytes))
+}
+
+/// The images that a study trains on, as far as one sees without decoding them; nothing if they are not there any more.
+fn images(plan: &Plan) -> Option<timm::Images> {
+    let seen = data::describe(&plan.data.path, &plan.folder).ok()?;
+    let (height, width) = match plan.data.image_size {
+        Some(side) => (side as usize, side as usize),
+        None => seen.default_size,
+    };
+    let channels = plan.data.channels.map_or(seen.channels, |channels| channels as usize);
+    Some(timm::Images { channels, height, width, classes: seen.classes.len() })
 }
 
 fn save(path: PathBuf, bytes: &[u8]) -> Result<()> {

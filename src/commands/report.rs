@@ -1,14 +1,15 @@
-//! `nightsweep report`: who won, what it beat, what was tried and what was wasted.
+//! `nightsweep report`: who won, what it beat, what mattered, what was tried and what was wasted.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_search::{TrialNumber, TrialState};
-use nightsweep_store::{BoardQuery, Sort, Store, StudyRow, TrialRow};
+use nightsweep_search::TrialState;
+use nightsweep_store::{BoardQuery, Sort, Store, StudyRow, Summary, TrialRow};
 use nightsweep_trials::Plan;
-use nightsweep_web::{ReportSource, ReportText};
+use nightsweep_web::{ReportPart, ReportSource, ReportText, cause};
 
 use super::confirm::Confirmed;
 use super::studies;
@@ -17,7 +18,11 @@ use crate::failure::Ending;
 use crate::progress::words;
 
 /// Rows of the table.
-const ROWS: u32 = 10;
+const ROWS: usize = 10;
+/// Fewer complete trials say nothing of what mattered: of ten, one is the best tenth.
+const ENOUGH: usize = 10;
+/// Parameters that are named as those that mattered.
+const PARAMETERS: usize = 8;
 
 /// Prints the report of a study.
 pub async fn report(runs: &Path, arguments: &Report) -> Result<Ending> {
@@ -26,17 +31,13 @@ pub async fn report(runs: &Path, arguments: &Report) -> Result<Ending> {
     let plan = studies::plan(&row)?;
     let text = text(runs, &store, &row, &plan).await?;
     if let Some(path) = &arguments.markdown {
-        save(path, &text)?;
+        save(path, &text.markdown())?;
     }
     if let Some(path) = &arguments.html {
-        let recipe = match winner(runs, &store, &row).await? {
-            Some(trial) => store.recipe(row.id, trial).await.into_diagnostic()?,
-            None => None,
-        };
-        save(path, &nightsweep_web::report(&store, &row, &text, recipe.as_deref()).await.into_diagnostic()?)?;
+        save(path, &nightsweep_web::report(&store, &row, &text).await.into_diagnostic()?)?;
     }
     if arguments.html.is_none() && arguments.markdown.is_none() {
-        print!("{text}");
+        print!("\n{}", text.markdown());
     }
     Ok(Ending::Done)
 }
@@ -47,14 +48,6 @@ fn save(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The confirmed winner, or the best trial as long as nothing is confirmed.
-pub async fn winner(runs: &Path, store: &Store, row: &StudyRow) -> Result<Option<TrialNumber>> {
-    if let Some(confirmed) = Confirmed::of(runs, store, &row.name).await? {
-        return Ok(Some(confirmed.winner()));
-    }
-    Ok(store.best_trial(row.id).await.into_diagnostic()?.map(|trial| trial.number))
-}
-
 /// What the pages ask for the report of a study.
 pub fn source(runs: &Path, store: &Store) -> ReportSource {
     let (runs, store) = (runs.to_owned(), store.clone());
@@ -62,23 +55,44 @@ pub fn source(runs: &Path, store: &Store) -> ReportSource {
         let (runs, store) = (runs.clone(), store.clone());
         Box::pin(async move {
             let plan = studies::plan(&row).ok()?;
-            let markdown = text(&runs, &store, &row, &plan).await.ok()?;
-            let recipe = match winner(&runs, &store, &row).await.ok()? {
-                Some(trial) => store.recipe(row.id, trial).await.ok()?,
-                None => None,
-            };
-            Some(ReportText { markdown, recipe })
+            text(&runs, &store, &row, &plan).await.ok()
         })
     })
 }
 
-/// The report as text that reads well in a terminal and as Markdown.
-pub async fn text(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<String> {
+/// The report: its Markdown reads well in a terminal too.
+pub async fn text(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<ReportText> {
     let summary = store.summary(row.id).await.into_diagnostic()?;
     let all = BoardQuery { sort: Sort::Rank, limit: u32::MAX, ..BoardQuery::default() };
-    let board = store.board(row, &all).await.into_diagnostic()?;
-    let metric = plan.metric.name();
-    let mut text = format!("\n# {}\n\n", row.name);
+    let trials = store.board(row, &all).await.into_diagnostic()?.trials;
+    let mut head = head(row, &summary);
+    let Some(best) = trials.iter().find(|trial| trial.state == TrialState::Complete) else {
+        head.push_str("No trial is complete yet.\n");
+        return Ok(ReportText { parts: vec![part(head, &["curves"])], recipe: None });
+    };
+    let confirmed = Confirmed::of(runs, store, &row.name).await?;
+    let winner = confirmed.as_ref().map_or(best.number, Confirmed::winner);
+    let best = trials.iter().find(|trial| trial.number == winner).unwrap_or(best);
+    let ancestry = store.ancestry(row.id, best.number).await.into_diagnostic()?;
+    head.push_str(&won(&trials, best, &ancestry, confirmed.as_ref(), plan));
+    let mattered = mattered(&trials, store, row, plan).await?;
+    Ok(ReportText {
+        parts: vec![
+            part(head, &["history", "curves"]),
+            part(mattered, &["importance", "slice"]),
+            part(table(&trials, plan), &["pareto"]),
+            part(spent(&trials, summary.active_ms), &["slots", "failures"]),
+            part(again(row), &[]),
+        ],
+        recipe: store.recipe(row.id, best.number).await.into_diagnostic()?,
+    })
+}
+
+fn part(markdown: String, figures: &'static [&'static str]) -> ReportPart {
+    ReportPart { markdown, figures }
+}
+
+fn head(row: &StudyRow, summary: &Summary) -> String {
     let counts = summary.counts;
     let states = [
         ("complete", TrialState::Complete),
@@ -92,62 +106,44 @@ pub async fn text(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Re
     let states = states.map(|(name, state)| (name, counts.of(state)));
     let states: Vec<String> =
         states.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
-    let _ = writeln!(
-        text,
-        "{} trials: {}; {} epochs; {} of training\n",
+    format!(
+        "# {}\n\n{} trials: {}; {} epochs; {} of training\n\n",
+        row.name,
         counts.total(),
         states.join(", "),
         summary.steps,
         duration(summary.active_ms),
-    );
-    let Some(best) = board.trials.iter().find(|trial| trial.state == TrialState::Complete) else {
-        text.push_str("No trial is complete yet.\n");
-        return Ok(text);
+    )
+}
+
+/// The winner with its interval, what cannot be told from it, and what the search was worth.
+fn won(
+    trials: &[TrialRow],
+    best: &TrialRow,
+    ancestry: &[TrialRow],
+    confirmed: Option<&Confirmed>,
+    plan: &Plan,
+) -> String {
+    let metric = plan.metric.name();
+    let selected = |number| trials.iter().find(|trial| trial.number == number)?.value;
+    let mut text = match confirmed {
+        Some(confirmed) => confirmed.text(metric, plan.metric.is_maximized(), selected),
+        None => format!(
+            "Winner: trial {} with {metric} {:.4} (one seed, not confirmed on others)\n",
+            best.number,
+            best.value.unwrap_or(f64::NAN),
+        ),
     };
-    let confirmed = Confirmed::of(runs, store, &row.name).await?;
-    let selected = |number| board.trials.iter().find(|trial| trial.number == number)?.value;
-    let winner = confirmed.as_ref().map(Confirmed::winner);
-    let best = board.trials.iter().find(|trial| Some(trial.number) == winner).unwrap_or(best);
-    match &confirmed {
-        Some(confirmed) => text.push_str(&confirmed.text(metric, plan.metric.is_maximized(), selected)),
-        None => {
-            let value = best.value.unwrap_or(f64::NAN);
-            let _ = writeln!(
-                text,
-                "Winner: trial {} with {metric} {value:.4} (one seed, not confirmed on others)",
-                best.number
-            );
-        }
-    }
     // Four spaces are a block of code in Markdown.
     text.push('\n');
     for (name, it) in best.params.iter() {
         let _ = writeln!(text, "    {name} = {it}");
     }
     text.push('\n');
-    text.push_str(&schedule(&store.ancestry(row.id, best.number).await.into_diagnostic()?));
+    text.push_str(&schedule(ancestry));
     text.push_str(&constraints(best, plan));
-    text.push_str(&against_default(&board.trials, best, plan));
-    let _ = writeln!(
-        text,
-        "\n| rank | trial | {metric} | epochs | time | parameters |\n| ---: | ---: | ---: | ---: | ---: | --- |"
-    );
-    for trial in board.trials.iter().filter(|trial| trial.shown_value().is_some()).take(ROWS as usize) {
-        let _ = writeln!(
-            text,
-            "| {} | {} | {:.4}{} | {} | {} | {} |",
-            trial.rank.map_or("-".to_owned(), |rank| rank.to_string()),
-            trial.number,
-            trial.shown_value().unwrap_or(f64::NAN),
-            if trial.state == TrialState::Complete { "" } else { " *" },
-            trial.steps,
-            duration(trial.active_ms),
-            words(&trial.params),
-        );
-    }
-    text.push_str("\n\\* not trained to the end\n");
-    text.push_str(&wasted(&board.trials, summary.active_ms));
-    Ok(text)
+    text.push_str(&against_default(trials, best, plan));
+    text
 }
 
 /// What the winner of a population was trained with from epoch to epoch; `ancestry` ends with it.
@@ -202,25 +198,95 @@ fn against_default(trials: &[TrialRow], best: &TrialRow, plan: &Plan) -> String 
     }
 }
 
-/// Time that went into trials without a result, by cause.
-fn wasted(trials: &[TrialRow], total_ms: u64) -> String {
-    let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed | TrialState::Lost));
+/// The parameters by how much they mattered, as the search's analysis says.
+async fn mattered(trials: &[TrialRow], store: &Store, row: &StudyRow, plan: &Plan) -> Result<String> {
+    let complete = trials.iter().filter(|trial| trial.state == TrialState::Complete).count();
+    if complete < ENOUGH {
+        return Ok(String::new());
+    }
+    let importance = studies::told(store, row, plan).await?.importance();
+    let named = importance.iter().filter(|it| it.share >= 0.01).take(PARAMETERS);
+    let named: Vec<String> = named.map(|it| format!("{} {:.0} %", it.param, 100.0 * it.share)).collect();
+    let first = "\n## What mattered\n\nShare in a trial being among the best tenth, over";
+    Ok(format!("{first} {complete} complete trials: {}.\n", named.join(", ")))
+}
+
+fn table(trials: &[TrialRow], plan: &Plan) -> String {
+    let metric = plan.metric.name();
+    let mut text = format!(
+        "\n## The best trials\n\n| rank | trial | {metric} | epochs | time | parameters |\n| ---: | ---: | ---: | ---: | ---: | --- |\n"
+    );
+    let shown: Vec<&TrialRow> = trials.iter().filter(|trial| trial.shown_value().is_some()).take(ROWS).collect();
+    for trial in &shown {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.4}{} | {} | {} | {} |",
+            trial.rank.map_or("-".to_owned(), |rank| rank.to_string()),
+            trial.number,
+            trial.shown_value().unwrap_or(f64::NAN),
+            if trial.state == TrialState::Complete { "" } else { " *" },
+            trial.steps,
+            duration(trial.active_ms),
+            // A bar would end the cell.
+            words(&trial.params).replace('|', "\\|"),
+        );
+    }
+    if shown.iter().any(|trial| trial.state != TrialState::Complete) {
+        text.push_str("\n\\* not trained to the end\n");
+    }
+    text
+}
+
+/// Where the time went: what was trained to its end, what was stopped on the way, and what failed and why.
+fn spent(trials: &[TrialRow], total_ms: u64) -> String {
+    let rows: [(&str, &[TrialState]); 5] = [
+        ("trained to the end", &[TrialState::Complete]),
+        ("stopped early, since others were better", &[TrialState::Pruned]),
+        ("paused and not gone on with", &[TrialState::Paused, TrialState::Waiting]),
+        ("running", &[TrialState::Running]),
+        ("failed", &[TrialState::Failed, TrialState::Lost]),
+    ];
+    let mut text = "\n## Where the time went\n\n| | trials | time | share |\n| --- | ---: | ---: | ---: |\n".to_owned();
+    for (what, states) in rows {
+        let some: Vec<_> = trials.iter().filter(|trial| states.contains(&trial.state)).collect();
+        if some.is_empty() {
+            continue;
+        }
+        let ms: u64 = some.iter().map(|trial| trial.active_ms).sum();
+        let share = 100.0 * ms as f64 / total_ms.max(1) as f64;
+        let _ = writeln!(text, "| {what} | {} | {} | {share:.0} % |", some.len(), duration(ms));
+    }
+    text.push_str(&failures(trials));
+    text
+}
+
+/// Failed trials by cause, each with what the first one said.
+fn failures(trials: &[TrialRow]) -> String {
+    let mut causes = BTreeMap::<&str, Vec<&TrialRow>>::new();
+    for trial in trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed | TrialState::Lost)) {
+        causes.entry(trial.cause.map_or("failed", cause)).or_default().push(trial);
+    }
     let mut text = String::new();
-    let mut sum = 0;
-    for trial in failed {
-        sum += trial.active_ms;
-        let message = trial.message.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
-        let cause = trial.cause.map_or("failed".to_owned(), |cause| format!("{cause:?}").to_lowercase());
-        let _ = writeln!(text, "- trial {}: {cause}, {message}", trial.number);
+    for (cause, mut failed) in causes {
+        failed.sort_by_key(|trial| trial.number);
+        let said = failed[0].message.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+        let numbers: Vec<String> = failed.iter().take(ROWS).map(|trial| trial.number.to_string()).collect();
+        let more = if failed.len() > ROWS { ", …" } else { "" };
+        let (plural, numbers) = (if failed.len() > 1 { "s" } else { "" }, numbers.join(", "));
+        let _ = write!(text, "\n- {cause}: trial{plural} {numbers}{more}: {said}");
     }
-    match text.is_empty() {
-        true => text,
-        false => format!(
-            "\nFailed trials took {} ({:.0} % of the training time):\n\n{text}",
-            duration(sum),
-            100.0 * sum as f64 / total_ms.max(1) as f64
-        ),
+    if !text.is_empty() {
+        text.push('\n');
     }
+    text
+}
+
+fn again(row: &StudyRow) -> String {
+    let name = &row.name;
+    format!(
+        "\n## The same again\n\n    nightsweep export best --study {name} -o best/\n    nightsweep train best/recipe.toml\n    \
+         nightsweep replay {name}\n"
+    )
 }
 
 fn duration(ms: u64) -> String {

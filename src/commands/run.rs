@@ -216,7 +216,7 @@ async fn announce(
 
 /// Prints how it stands, and writes the best config so far.
 async fn finish(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
-    print!("{}", super::report::text(runs, store, row, plan).await?);
+    print!("\n{}", super::report::text(runs, store, row, plan).await?.markdown());
     let best = studies::folder(runs, &plan.name).join("best");
     match super::export::best(runs, store, row, plan, &best).await? {
         Some(_) => println!("\nbest recipe: {}", best.join("recipe.toml").display()),

@@ -6,6 +6,7 @@ mod faults;
 mod killed;
 mod knowledge;
 mod mistakes;
+mod optuna;
 mod page;
 mod pictures;
 mod policy;

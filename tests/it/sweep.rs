@@ -25,8 +25,12 @@ fn a_sweep_finds_a_winner_that_trains_again_to_the_same_bits() {
     assert!(report.contains("Winner: trial"), "{report}");
 
     place.succeed(&["export", "best", "-o", "exported"]);
-    for file in ["recipe.toml", "weights.safetensors", "result.json"] {
+    for file in ["recipe.toml", "weights.safetensors", "result.json", "report.html", "timm.sh"] {
         assert!(place.path("exported").join(file).exists(), "{file}");
+    }
+    let report = fs::read_to_string(place.path("exported/report.html")).unwrap();
+    for part in ["Winner: trial", "Where the time went", "nightsweep train best/recipe.toml", "</svg>", "epochs = 4"] {
+        assert!(report.contains(part), "{part}");
     }
     let again = place.succeed(&["train", "exported/recipe.toml"]);
     assert!(again.contains("the same as expected, bit for bit"), "{again}");

@@ -80,7 +80,7 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 /// The cause of a failure as people say it.
-pub(crate) fn cause(cause: FailureCause) -> &'static str {
+pub fn cause(cause: FailureCause) -> &'static str {
     match cause {
         FailureCause::OutOfMemory => "out of memory",
         FailureCause::HostOutOfMemory => "out of the host's memory",

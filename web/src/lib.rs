@@ -26,8 +26,9 @@ use nightsweep_store::Store;
 use tokio::net::TcpListener;
 
 pub use files::{CheckpointState, StudyFiles, TrialFile};
+pub use format::cause;
 pub use guard::{SettingsError, Token, WebSettings};
-pub use report::{ReportText, report};
+pub use report::{ReportPart, ReportText, report};
 
 /// An order from a page to whoever leads the study.
 #[derive(Debug)]

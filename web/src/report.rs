@@ -1,6 +1,8 @@
 //! The report of a study as one HTML document that needs nothing else and prints well: what the command line says, with
 //! figures, the recipe, and how to get the same again.
 
+use std::collections::HashMap;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use nightsweep_store::{QueryError, Store, StudyRow};
 use pulldown_cmark::{Options, Parser};
@@ -8,28 +10,35 @@ use pulldown_cmark::{Options, Parser};
 use crate::figure::{self, Format, Theme};
 use crate::format;
 
-/// Figures that answer what the morning asks: how it went, what mattered, what was wasted.
-const FIGURES: [&str; 6] = ["history", "importance", "curves", "pareto", "slots", "failures"];
-
 const STYLE: &str = include_str!("../assets/report.css");
 
 /// What the command line has to say of a study.
 #[derive(Clone, Debug)]
 pub struct ReportText {
-    /// Who won, what was tried, what was wasted; as Markdown.
-    pub markdown: String,
+    /// In the order in which they are read.
+    pub parts: Vec<ReportPart>,
     /// The winner's recipe as TOML.
     pub recipe: Option<String>,
 }
 
+/// A part of a report.
+#[derive(Clone, Debug)]
+pub struct ReportPart {
+    /// What it says, as Markdown.
+    pub markdown: String,
+    /// Names of the figures that show it.
+    pub figures: &'static [&'static str],
+}
+
+impl ReportText {
+    /// All of it as Markdown, without figures.
+    pub fn markdown(&self) -> String {
+        self.parts.iter().map(|part| part.markdown.as_str()).collect()
+    }
+}
+
 /// The report as a document of its own.
-pub async fn report(
-    store: &Store,
-    study: &StudyRow,
-    markdown: &str,
-    recipe: Option<&str>,
-) -> Result<String, QueryError> {
-    let text = ReportText { markdown: markdown.to_owned(), recipe: recipe.map(str::to_owned) };
+pub async fn report(store: &Store, study: &StudyRow, text: &ReportText) -> Result<String, QueryError> {
     let body = body(store, study, text).await?;
     let document = html! {
         (DOCTYPE)
@@ -47,31 +56,28 @@ pub async fn report(
 }
 
 /// The report as a part of a page.
-pub(crate) async fn body(store: &Store, study: &StudyRow, text: ReportText) -> Result<Markup, QueryError> {
+pub(crate) async fn body(store: &Store, study: &StudyRow, text: &ReportText) -> Result<Markup, QueryError> {
     let material = figure::material(store, study).await?;
+    let figures: Vec<&str> = text.parts.iter().flat_map(|part| part.figures).copied().collect();
     let drawn = tokio::task::spawn_blocking(move || {
-        let all = FIGURES.iter().filter_map(|name| figure::figure(name, &material));
-        all.filter_map(|figure| {
+        let draw = |name| {
+            let figure = figure::figure(name, &material)?;
+            // What there is nothing of needs no place on paper.
             let svg = String::from_utf8(figure.file(Format::Svg, Theme::Light).ok()?).ok()?;
-            Some((figure.title, figure.about, svg))
-        })
-        .collect::<Vec<_>>()
+            Some((name, (figure.title, figure.about, svg)))
+        };
+        figures.into_iter().filter_map(draw).collect::<HashMap<_, _>>()
     });
     let drawn = drawn.await.unwrap_or_default();
     Ok(html! {
         article.report {
-            (from_markdown(&text.markdown))
-            h2 { "Figures" }
-            @for (title, about, svg) in drawn {
-                figure { div role="img" aria-label=(title) { (PreEscaped(svg)) } figcaption { (about) } }
+            @for part in &text.parts {
+                (from_markdown(&part.markdown))
+                @for (title, about, svg) in part.figures.iter().filter_map(|name| drawn.get(name)) {
+                    figure { div role="img" aria-label=(title) { (PreEscaped(svg)) } figcaption { (about) } }
+                }
             }
             @if let Some(recipe) = &text.recipe { h2 { "The winner's recipe" } pre { (recipe) } }
-            h2 { "The same again" }
-            pre {
-                "nightsweep export best --study " (study.name) " -o best/\n"
-                "nightsweep train best/recipe.toml\n"
-                "nightsweep replay " (study.name) "\n"
-            }
             p.small {
                 "nightsweep " (env!("CARGO_PKG_VERSION")) "; seed of the study " (study.seed) "; begun "
                 (format::day_and_time(study.created_at_ms)) ", written " (format::day_and_time(format::now_ms())) "."

@@ -597,7 +597,9 @@ async fn the_report_is_a_page_and_one_file_that_needs_nothing_else() {
     let mut fixture = Fixture::new().await;
     assert_eq!(fixture.get(&format!("{ADDRESS}/report")).await.0, StatusCode::NOT_FOUND);
     let markdown = "# Won <script>alert(1)</script>\n\n| a | b |\n| - | - |\n| 1 | 2 |\n".to_owned();
-    let text = crate::ReportText { markdown, recipe: Some("epochs = 2 # <recipe>".to_owned()) };
+    let figures = &["history", "failures"];
+    let part = crate::ReportPart { markdown, figures };
+    let text = crate::ReportText { parts: vec![part], recipe: Some("epochs = 2 # <recipe>".to_owned()) };
     fixture.settings = WebSettings::default().with_reports(std::sync::Arc::new(move |_| {
         let text = text.clone();
         Box::pin(async move { Some(text) })

@@ -55,6 +55,9 @@ pub async fn import(runs: &Path, arguments: &ImportOptuna) -> Result<Ending> {
         store.append_all(row.id, &events).await.into_diagnostic()?;
     }
     println!("{}: {} trials of `{}` imported, {known} were known", plan.name, events.len(), foreign.name);
+    if foreign.others > 0 {
+        println!("{} are not complete, so there is nothing to learn from them", foreign.others);
+    }
     if let Some(first) = outside.first() {
         println!("{} do not lie in the space and were left out ({first})", outside.len());
     }

@@ -210,7 +210,7 @@ pub(super) async fn report(
 ) -> Result<Markup, Error> {
     let study = study_named(&store, name).await?;
     let text = reported(&settings, &study).await?;
-    let body = report::body(&store, &study, text).await?;
+    let body = report::body(&store, &study, &text).await?;
     Ok(view::report(&study, body))
 }
 
@@ -221,8 +221,8 @@ pub(super) async fn report_file(
     Path(name): Path<String>,
 ) -> Result<Response, Error> {
     let study = study_named(&store, name).await?;
-    let ReportText { markdown, recipe } = reported(&settings, &study).await?;
-    let document = report::report(&store, &study, &markdown, recipe.as_deref()).await?;
+    let text = reported(&settings, &study).await?;
+    let document = report::report(&store, &study, &text).await?;
     let head =
         [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_DISPOSITION, "attachment; filename=\"report.html\"")];
     Ok((head, document).into_response())
