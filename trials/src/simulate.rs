@@ -130,6 +130,8 @@ pub struct Simulated<W> {
     agenda: BTreeMap<(Duration, u64), Happening>,
     happenings: u64,
     trained: Duration,
+    /// Since when each worker has been at an epoch that is not done.
+    epochs_since: BTreeMap<WorkerId, Duration>,
     double_assignments: u32,
     /// Attempts that were handed out.
     assigned: BTreeSet<(TrialNumber, Attempt)>,
@@ -177,6 +179,7 @@ impl<W: World> Simulated<W> {
             agenda: BTreeMap::new(),
             happenings: 0,
             trained: Duration::ZERO,
+            epochs_since: BTreeMap::new(),
             double_assignments: 0,
             assigned: BTreeSet::new(),
             repeated_attempts: 0,
@@ -185,7 +188,7 @@ impl<W: World> Simulated<W> {
         }
     }
 
-    /// Time that all workers together spent in training.
+    /// Time that all workers together spent in training; of an epoch that was broken off, what was spent on it.
     pub fn trained(&self) -> Duration {
         self.trained
     }
@@ -225,7 +228,15 @@ impl<W: World> Simulated<W> {
         self.plan(Duration::ZERO, Happening::Tell(News::Line { worker, line }));
     }
 
+    /// An epoch is over for the worker, done or broken off.
+    fn leave_epoch(&mut self, worker: WorkerId) {
+        if let Some(since) = self.epochs_since.remove(&worker) {
+            self.trained += self.clock - since;
+        }
+    }
+
     fn die(&mut self, worker: WorkerId, message: &str, cause: FailureCause) {
+        self.leave_epoch(worker);
         if self.workers.remove(&worker).is_some() {
             let message = message.to_owned();
             self.plan(Duration::ZERO, Happening::Tell(News::Gone { worker, message, cause }));
@@ -233,6 +244,7 @@ impl<W: World> Simulated<W> {
     }
 
     fn end(&mut self, worker: WorkerId, outcome: Outcome) {
+        self.leave_epoch(worker);
         let Some(Worker::Training(training)) = self.workers.insert(worker, Worker::Idle) else { return };
         let Assignment { trial, attempt, .. } = training.assignment;
         self.say(worker, &FromWorker::Ended { trial, attempt, outcome });
@@ -260,16 +272,18 @@ impl<W: World> Simulated<W> {
             self.end(worker, Outcome::Interrupted);
         } else {
             let assignment = Box::new(assignment.clone());
-            self.trained += wait;
+            self.epochs_since.insert(worker, self.clock);
             self.plan(wait, Happening::Turn(worker, assignment));
         }
     }
 
     fn turn(&mut self, worker: WorkerId, assignment: &Assignment) {
-        let Some(Worker::Training(training)) = self.workers.get_mut(&worker) else { return };
-        if training.assignment != *assignment {
+        let is_meant = |state: &Worker| matches!(state, Worker::Training(it) if it.assignment == *assignment);
+        if !self.workers.get(&worker).is_some_and(is_meant) {
             return;
         }
+        self.leave_epoch(worker);
+        let Some(Worker::Training(training)) = self.workers.get_mut(&worker) else { return };
         let trial = assignment.trial;
         if training.reported < training.epoch {
             // A checkpoint knows more than the log.
