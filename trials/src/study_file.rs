@@ -1,8 +1,8 @@
 //! The study file: what a person writes, checked as a whole before anything runs.
 
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use bytesize::ByteSize;
 use nightsweep_search::{
@@ -12,7 +12,9 @@ use nightsweep_search::{
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::recipe::{Changing, overlay};
 use nightsweep_trainer::{Metric, Recipe};
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml_edit::{DocumentMut, TableLike};
 
 use crate::bind::{self, BindError};
@@ -74,7 +76,8 @@ struct StudyTable {
 #[serde(default, deny_unknown_fields)]
 struct SearchTable {
     sampler: SamplerKind,
-    /// Hyperband for BOHB, none else, if it is left out.
+    /// Hyperband for BOHB, none else, if it is left out. A name alone has the defaults.
+    #[serde(deserialize_with = "name_or_table")]
     pruner: Option<PrunerKind>,
     /// What must not be tried, as `optimizer = 'sgd' and batch_size > 512`.
     forbid: Vec<String>,
@@ -97,6 +100,29 @@ impl Default for SearchTable {
             terminate: None,
         }
     }
+}
+
+/// `pruner = "asha"`, or `pruner = { kind = "asha", … }`.
+fn name_or_table<'de, D: Deserializer<'de>>(value: D) -> Result<Option<PrunerKind>, D::Error> {
+    struct NameOrTable;
+
+    impl<'de> Visitor<'de> for NameOrTable {
+        type Value = PrunerKind;
+
+        fn expecting(&self, what: &mut fmt::Formatter) -> fmt::Result {
+            what.write_str("the name of a pruner, or a table with its `kind`")
+        }
+
+        fn visit_str<E: de::Error>(self, name: &str) -> Result<PrunerKind, E> {
+            PrunerKind::deserialize(MapDeserializer::new([("kind", name)].into_iter()))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<PrunerKind, A::Error> {
+            PrunerKind::deserialize(MapAccessDeserializer::new(table))
+        }
+    }
+
+    value.deserialize_any(NameOrTable).map(Some)
 }
 
 /// Reads a study file and resolves it; `overrides` are `key=value` pairs of the command line.
@@ -502,6 +528,28 @@ mod tests {
         let error = objectives("'train_second'").unwrap_err();
         assert_eq!((error.line(), error.message.as_str()), (Some(3), "unknown objective `train_second`"));
         assert_eq!(error.help.as_deref(), Some("did you mean `train_seconds`?"));
+    }
+
+    #[test]
+    fn a_pruner_is_a_name_or_a_table() {
+        let pruner = |text: &str| parse(&format!("{HEAD}[search]\npruner = {text}\n"), ".".into()).unwrap().pruner;
+        for name in PrunerKind::names().filter(|name| !["pbt", "pb2"].contains(name)) {
+            assert_eq!(pruner(&format!("'{name}'")), PrunerKind::named(name).unwrap());
+            assert_eq!(pruner(&format!("{{ kind = '{name}' }}")), PrunerKind::named(name).unwrap());
+        }
+        check(
+            "[search]\npruner = 'ahsa'\n",
+            6,
+            "unknown variant `ahsa`, expected one of `none`, `asha`, `median`, `percentile`, `freeze_thaw`, `hyperband`, \
+             `patience`, `pbt`, `pb2`, `successive_halving`, `threshold`, `wilcoxon`",
+            "did you mean `asha`?",
+        );
+        check(
+            "[search]\npruner = 3\n",
+            6,
+            "invalid type: integer `3`, expected the name of a pruner, or a table with its `kind`",
+            "",
+        );
     }
 
     #[test]
