@@ -166,6 +166,11 @@ fn why(study: &StudyRow, best: &TrialRow, morning: &Morning) -> Markup {
         @if let Some(default) = &morning.default {
             @match (default.number == number, default.shown_value(), value) {
                 (true, ..) => { " The recipe that the search started from won." },
+                // After fewer epochs any recipe is worse.
+                (false, ..) if default.steps < best.steps => {
+                    " The " a href=(trial_address(&study.name, default.number)) { "default recipe" } " did not get as far: "
+                    (default.steps) " of " (best.steps) " epochs."
+                },
                 (false, Some(from), Some(value)) => {
                     @let gain = if study.direction == Direction::Maximize { value - from } else { from - value };
                     " Against the " a href=(trial_address(&study.name, default.number)) { "default recipe" } ", by the values they were chosen by: "
