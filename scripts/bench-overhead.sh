@@ -13,11 +13,6 @@ if [ "${1:-}" = --python ]; then
     python=$2
     shift 2
 fi
-# Cargo names the binary in its messages; without a list of programs it would have to be guessed.
-bench=${BENCH:-$(cargo bench --workspace --bench overhead --no-run --message-format json |
-    "$python" -c 'import json, sys
-for line in sys.stdin:
-    message = json.loads(line)
-    if message.get("target", {}).get("name") == "overhead" and message.get("executable"):
-        print(message["executable"])')}
+bench=${BENCH:-$(cargo bench --locked --workspace --bench overhead --no-run --message-format json |
+    "$python" scripts/bench-binary.py overhead)}
 exec "$python" scripts/bench-overhead.py "$bench" "$@"
