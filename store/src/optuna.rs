@@ -138,7 +138,10 @@ impl Store {
 
     /// When what was imported into a study, in the order of the log.
     async fn imported(&self, study: &StudyRow) -> Result<Vec<(i64, Params, f64, Option<String>)>, QueryError> {
-        let rows = sqlx::query("SELECT at, body FROM events WHERE study = ? AND kind = 'imported' ORDER BY seq");
+        let rows = sqlx::query(
+            "SELECT at, body FROM events INDEXED BY events_but_reports \
+             WHERE study = ? AND kind <> 'reported' AND kind = 'imported' ORDER BY seq",
+        );
         let mut imported = Vec::new();
         for row in rows.bind(study.id.0).fetch_all(&self.reader).await? {
             if let Event::Imported { params, value, from } = from_json(row.try_get("body")?)? {

@@ -116,26 +116,31 @@ impl Store {
         let mut slot = slot.lock().await;
         // Asked before the rows: what happens meanwhile is read again the next time.
         let last = self.last_seq(study).await?;
-        let fresh = match slot.take() {
-            Some(known) if known.seq == last => known,
-            Some(known) => {
-                let changed = self.read_standings(study, &known.space, Some(known.seq)).await?;
-                let mut standings = Arc::unwrap_or_clone(known);
-                standings.put(changed);
-                Arc::new(Standings { seq: last, ..standings })
-            }
+        let (space, after) = match slot.as_ref() {
+            Some(known) if known.seq == last => return Ok(Arc::clone(known)),
+            Some(known) => (Arc::clone(&known.space), Some(known.seq)),
             None => {
                 let space = sqlx::query_scalar::<_, String>("SELECT space FROM studies WHERE id = ?");
                 let space = space.bind(study.0).fetch_one(&self.reader).await?;
-                let space: Arc<SearchSpace> = Arc::new(from_json(&space)?);
-                let all = self.read_standings(study, &space, None).await?;
-                let mut standings = Standings { seq: last, space, trials: Vec::new(), ranks: Vec::new() };
-                standings.put(all);
-                Arc::new(standings)
+                (Arc::new(from_json(&space)?), None)
             }
         };
+        let changed = self.read_standings(study, &space, after).await?;
+        // Not taken before: a request that is given up while it waits leaves here what was known.
+        let mut fresh = match slot.take() {
+            Some(known) => Arc::unwrap_or_clone(known),
+            None => Standings { seq: last, space, trials: Vec::new(), ranks: Vec::new() },
+        };
+        fresh.seq = last;
+        fresh.put(changed);
+        let fresh = Arc::new(fresh);
         *slot = Some(Arc::clone(&fresh));
         Ok(fresh)
+    }
+
+    /// Reads what the board of a study needs, so that whoever opens it first does not wait for that.
+    pub async fn prepare_board(&self, study: StudyId) -> Result<(), QueryError> {
+        self.standings(study).await.map(drop)
     }
 
     /// The trials that something happened to after that place; all, without one.

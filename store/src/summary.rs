@@ -1,5 +1,8 @@
 //! A study at a glance.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use nightsweep_search::{Event, FailureCause, Outlook, TrialState};
 use serde::Serialize;
 use sqlx::Row;
@@ -8,7 +11,7 @@ use crate::events::{self, Entry, Seq};
 use crate::open::{QueryError, Store};
 use crate::studies::StudyId;
 use crate::trials::TrialRow;
-use crate::words::{from_json, from_word, unsigned};
+use crate::words::{from_json, unsigned};
 
 /// How many trials are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -115,24 +118,27 @@ pub struct Failures {
 impl Store {
     /// What was spent without a result, by cause, the most first.
     pub async fn failures(&self, study: StudyId) -> Result<Vec<Failures>, QueryError> {
-        let rows = sqlx::query(
-            "SELECT cause, count(*) AS trials, sum(active_ms) AS active_ms FROM trials \
-             WHERE study = ? AND state IN ('failed', 'lost') GROUP BY cause ORDER BY active_ms DESC, cause",
-        );
-        let failures = |row: &sqlx::sqlite::SqliteRow| {
-            Ok(Failures {
-                cause: from_word(row.try_get("cause")?)?,
-                trials: unsigned(row.try_get("trials")?),
-                active_ms: unsigned(row.try_get("active_ms")?),
-            })
-        };
-        rows.bind(study.0).fetch_all(&self.reader).await?.iter().map(failures).collect()
+        let mut failures = BTreeMap::<FailureCause, Failures>::new();
+        for trial in &self.standings(study).await?.trials {
+            let Some(cause) = trial.cause.filter(|_| matches!(trial.state, TrialState::Failed | TrialState::Lost))
+            else {
+                continue;
+            };
+            let of_cause = failures.entry(cause).or_insert(Failures { cause, trials: 0, active_ms: 0 });
+            of_cause.trials += 1;
+            of_cause.active_ms += trial.active_ms;
+        }
+        let mut failures: Vec<Failures> = failures.into_values().collect();
+        failures.sort_by_key(|it| (Reverse(it.active_ms), it.cause));
+        Ok(failures)
     }
 
     /// What people asked for last, the latest first.
     pub async fn last_orders(&self, study: StudyId, limit: u32) -> Result<Vec<Entry>, QueryError> {
         let rows = sqlx::query(
-            "SELECT seq, at, body FROM events WHERE study = ? AND kind = 'ordered' ORDER BY seq DESC LIMIT ?",
+            // Else SQLite walks back over the log in its order, all of it where nobody asked for anything.
+            "SELECT seq, at, body FROM events INDEXED BY events_ordered \
+             WHERE study = ? AND kind = 'ordered' ORDER BY seq DESC LIMIT ?",
         );
         rows.bind(study.0).bind(limit).fetch_all(&self.reader).await?.iter().map(events::read).collect()
     }
@@ -166,8 +172,11 @@ impl Store {
 
     /// What the controller last expected of its time, and when, in milliseconds since 1970.
     pub async fn outlook(&self, study: StudyId) -> Result<Option<(i64, Outlook)>, QueryError> {
-        let row =
-            sqlx::query("SELECT at, body FROM events WHERE study = ? AND kind = 'planned' ORDER BY seq DESC LIMIT 1");
+        let row = sqlx::query(
+            // As for what people asked for.
+            "SELECT at, body FROM events INDEXED BY events_planned \
+             WHERE study = ? AND kind = 'planned' ORDER BY seq DESC LIMIT 1",
+        );
         let Some(row) = row.bind(study.0).fetch_optional(&self.reader).await? else { return Ok(None) };
         let at_ms = row.try_get("at")?;
         Ok(match from_json(row.try_get("body")?)? {

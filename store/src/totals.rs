@@ -36,8 +36,10 @@ impl Store {
         }
         let row = sqlx::query(
             "SELECT (SELECT coalesce(sum(attempt), 0) FROM trials WHERE study = ?1) AS attempts, \
-             (SELECT count(*) FROM events WHERE study = ?1 AND kind <> 'reported' AND kind = 'requeued') AS requeues, \
-             (SELECT count(*) FROM events e WHERE study = ?1 AND kind <> 'reported' AND kind = 'enqueued' \
+             (SELECT count(*) FROM events INDEXED BY events_but_reports \
+              WHERE study = ?1 AND kind <> 'reported' AND kind = 'requeued') AS requeues, \
+             (SELECT count(*) FROM events e INDEXED BY events_but_reports \
+              WHERE study = ?1 AND kind <> 'reported' AND kind = 'enqueued' \
               AND NOT EXISTS (SELECT 1 FROM trials t WHERE t.study = ?1 AND t.params = e.body -> 'params')) AS enqueued, \
              (SELECT total(r.metrics ->> 'images_per_second') FROM trials t \
               JOIN reports r ON r.study = t.study AND r.trial = t.number AND r.step = t.steps \

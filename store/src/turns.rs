@@ -37,7 +37,7 @@ impl Store {
              e.body ->> 'cause' AS cause, a.slot, \
              (SELECT max(step) FROM reports r WHERE r.study = e.study AND r.trial = e.trial AND r.attempt <= \
              coalesce(e.body ->> 'attempt', 1)) AS steps \
-             FROM events e LEFT JOIN assignments a \
+             FROM events e INDEXED BY events_but_reports LEFT JOIN assignments a \
              ON a.study = e.study AND a.trial = e.trial AND a.attempt = coalesce(e.body ->> 'attempt', 1) \
              WHERE e.study = ? AND e.kind <> 'reported' AND e.kind IN \
              ('started', 'resumed', 'paused', 'requeued', 'completed', 'pruned', 'failed') ORDER BY e.seq",

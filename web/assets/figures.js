@@ -168,7 +168,8 @@ function layout(panel) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: colour("soft"), size: 12, family: getComputedStyle(document.body).fontFamily },
     hoverlabel: { bgcolor: colour("ink"), font: { color: colour("card") }, bordercolor: colour("ink") },
-    xaxis: axis(panel.x, false), yaxis: axis(panel.y, true),
+    // What stands over the panel is not said beside it again.
+    xaxis: axis(panel.x, false), yaxis: axis(panel.y.label === panel.title ? { ...panel.y, label: "" } : panel.y, true),
   };
 }
 
@@ -204,7 +205,8 @@ function drawParallel(area, content) {
   const svg = make("svg", { viewBox: `0 0 ${width} ${top + height + 40}`, width, height: top + height + 40, class: "parallel" });
   const x = (place) => left + apart * place;
   const y = (place) => (place === null ? top + height + 18 : top + (1 - place) * height);
-  const { low, high, colours } = content.scale;
+  const { low, high } = content.scale;
+  const colours = dark.matches ? content.night : content.scale.colours;
   const lines = content.lines.map((line) => {
     const at = Math.min(Math.max((line.value - low) / (high - low), 0), 1);
     const points = line.places.map((place, axis) => `${x(axis).toFixed(1)},${y(place).toFixed(1)}`).join(" ");
@@ -229,9 +231,12 @@ function drawParallel(area, content) {
       group.append(make("text", { x: x(place) - 7, y: y(at) + 4, class: "tick" }, text.length > 11 ? text.slice(0, 10) + "…" : text));
     }
     const brush = make("rect", { x: x(place) - 8, width: 16, y: 0, height: 0, class: "brush" });
-    const handle = make("rect", { x: x(place) - 16, y: top - 8, width: 32, height: height + 16, class: "handle", tabindex: 0, role: "slider", "aria-label": it.axis.label + ", drag to keep a range" });
+    const handle = make("rect", { x: x(place) - 16, y: top - 8, width: 32, height: height + 16, class: "handle", tabindex: 0, role: "slider", "aria-label": it.axis.label + ", drag to keep a range, or arrow keys for its lower end and with Shift for its upper end", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 100 });
     const show = () => {
       const range = brushes.get(place);
+      const percent = (range ?? [0, 1]).map((end) => Math.round(100 * end));
+      handle.setAttribute("aria-valuenow", percent[0]);
+      handle.setAttribute("aria-valuetext", range ? `kept from ${percent[0]} to ${percent[1]} percent` : "all kept");
       brush.setAttribute("y", range ? y(range[1]) : 0);
       brush.setAttribute("height", range ? Math.max(2, y(range[0]) - y(range[1])) : 0);
     };
@@ -261,6 +266,20 @@ function drawParallel(area, content) {
       };
       handle.addEventListener("pointermove", move);
       handle.addEventListener("pointerup", up, { once: true });
+    });
+    handle.addEventListener("keydown", (event) => {
+      const step = { ArrowUp: 0.05, ArrowDown: -0.05 }[event.key];
+      if (step === undefined && !["Escape", "Delete", "Backspace"].includes(event.key)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      let [from, to] = brushes.get(place) ?? [0, 1];
+      if (event.shiftKey) to = Math.min(Math.max(to + (step ?? 0), from), 1);
+      else from = Math.min(Math.max(from + (step ?? 0), 0), to);
+      if (step === undefined || (from === 0 && to === 1)) brushes.delete(place);
+      else brushes.set(place, [from, to]);
+      show();
+      select();
+      filter(content);
     });
     group.append(brush, handle);
     svg.append(group);

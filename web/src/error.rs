@@ -68,6 +68,16 @@ impl From<QueryError> for Error {
 }
 
 impl Error {
+    /// What is too long to be read is cut.
+    pub(crate) fn bad_query(name: &'static str, value: &str) -> Self {
+        const MOST: usize = 100;
+        let mut cut: String = value.chars().take(MOST).collect();
+        if cut.len() < value.len() {
+            cut.push('…');
+        }
+        Self::BadQuery { name, value: cut }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchStudy { .. }

@@ -9,17 +9,40 @@ pub(crate) fn metric(value: f64) -> String {
     if value == 0.0 || (1e-3..1e5).contains(&value.abs()) { format!("{value:.4}") } else { format!("{value:.3e}") }
 }
 
-/// A number in as few digits as tell it apart.
+/// A number in as few digits as people read.
 pub(crate) fn short(value: f64) -> String {
+    significant(value, 3)
+}
+
+/// Numbers that stand together, as along an axis: in as few digits as tell each from its neighbours and from its own
+/// rounding.
+pub(crate) fn apart(values: &[f64]) -> Vec<String> {
+    /// The most that a number has.
+    const DIGITS: usize = 15;
+    let gap = values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(f64::INFINITY, f64::min);
+    let in_digits = |digits| values.iter().map(|value| significant(*value, digits)).collect::<Vec<_>>();
+    let is_near =
+        |(text, value): (&String, &f64)| text.parse().is_ok_and(|read: f64| (read - value).abs() <= gap / 100.0);
+    let exact = (3..DIGITS).map(in_digits).find(|texts| texts.iter().zip(values).all(is_near));
+    exact.unwrap_or_else(|| in_digits(DIGITS))
+}
+
+/// Without zeros at its end.
+fn significant(value: f64, digits: usize) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
     if !(1e-4..1e6).contains(&value.abs()) {
-        return format!("{value:.2e}");
+        let text = format!("{value:.*e}", digits - 1);
+        let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{power}", without_zeros(mantissa));
     }
-    let digits = (3 - value.abs().log10().floor() as i32 - 1).clamp(0, 8) as usize;
-    let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    let decimals = (digits as i32 - value.abs().log10().floor() as i32 - 1).max(0) as usize;
+    without_zeros(&format!("{value:.decimals$}")).to_owned()
+}
+
+fn without_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
 pub(crate) fn param(value: &ParamValue) -> String {
@@ -132,11 +155,28 @@ mod tests {
         let check = |value, expected: &str| assert_eq!(short(value), expected);
         check(0.1, "0.1");
         check(0.00031622, "0.000316");
-        check(0.00001, "1.00e-5");
+        check(0.00001, "1e-5");
+        check(0.0000125, "1.25e-5");
+        check(12_345_678.0, "1.23e7");
+        check(500.0, "500");
         check(1.0, "1");
         check(123.456, "123");
         check(-0.25, "-0.25");
         assert_eq!(metric(0.91), "0.9100");
         assert_eq!(metric(1e-7), "1.000e-7");
+    }
+
+    #[test]
+    fn numbers_that_stand_together_are_told_apart() {
+        let check = |values: &[f64], expected: &[&str]| assert_eq!(apart(values), expected);
+        check(&[], &[]);
+        check(&[0.123456], &["0.123"]);
+        check(&[0.0995, 0.1, 0.1005, 0.101], &["0.0995", "0.1", "0.1005", "0.101"]);
+        check(&[100.0, 100.5, 101.0], &["100", "100.5", "101"]);
+        check(&[0.1, 0.100_000_1], &["0.1", "0.1000001"]);
+        check(&[2_000_000.0, 2_000_100.0], &["2e6", "2.0001e6"]);
+        check(&[0.1 + 0.2, 0.4], &["0.3", "0.4"]);
+        check(&[-1e-5, 0.0, 1e-5], &["-1e-5", "0", "1e-5"]);
+        check(&[0.5, 0.5], &["0.5", "0.5"]);
     }
 }

@@ -5,11 +5,14 @@ use nightsweep_store::{BoardQuery, Filter, FilterError, Sort};
 
 use crate::error::Error;
 use crate::format::STATES;
+use crate::view;
 
 /// Trials on one page of the board.
 const PAGE: u32 = 100;
 /// More than this at once nobody reads.
 const MAX_PAGE: u32 = 1000;
+/// Letters of a filter and of the name of what is sorted by; more than anyone types. Every link of the page repeats them.
+const MOST: (usize, usize) = (8000, 1000);
 
 /// What an address asks of a board.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,29 +37,49 @@ impl Default for BoardView {
 }
 
 impl BoardView {
-    /// Reads the pairs of an address; unknown names are left alone, as others may put theirs there.
-    pub(crate) fn parse(pairs: &[(String, String)]) -> Result<Self, Error> {
+    /// Reads the pairs of an address for a study of that space; unknown names are left alone, as others may put theirs
+    /// there. What is said twice counts once, so that no address makes a page of any size.
+    pub(crate) fn parse(pairs: &[(String, String)], space: &SearchSpace) -> Result<Self, Error> {
         let mut view = Self::default();
+        let params = columns(space);
         for (name, value) in pairs {
             match name.as_str() {
                 "state" => {
                     for word in value.split(',').filter(|word| !word.is_empty()) {
-                        let state = STATES.iter().find(|row| row.1 == word);
-                        view.states.push(state.ok_or_else(|| bad("state", word))?.0);
+                        let state = STATES.iter().find(|row| row.1 == word).ok_or_else(|| bad("state", word))?.0;
+                        if !view.states.contains(&state) {
+                            view.states.push(state);
+                        }
                     }
                 }
+                "filter" if value.len() > MOST.0 => return Err(FilterError::TooLong.into()),
                 "filter" => view.filter = value.trim().to_owned(),
+                "sort" if value.len() > MOST.1 => return Err(bad("column of this study", value)),
                 "sort" if !value.is_empty() => view.sort = value.clone(),
                 "desc" => view.descending = matches!(value.as_str(), "1" | "true"),
                 "offset" => view.offset = value.parse().map_err(|_| bad("offset", value))?,
-                "columns" => view.columns = value.split(',').filter(|it| !it.is_empty()).map(str::to_owned).collect(),
-                "column" => view.columns.push(value.clone()),
+                "columns" => {
+                    view.columns.clear();
+                    value.split(',').filter(|it| !it.is_empty()).try_for_each(|name| view.show(name, &params))?;
+                }
+                "column" => view.show(value, &params)?,
                 "limit" => view.limit = value.parse().map_err(|_| bad("limit", value))?,
                 _ => {}
             }
         }
         view.limit = view.limit.clamp(1, MAX_PAGE);
         Ok(view)
+    }
+
+    fn show(&mut self, name: &str, params: &[ParamColumn]) -> Result<(), Error> {
+        if self.columns.iter().any(|shown| shown == name) {
+            return Ok(());
+        }
+        if !view::is_fixed_column(name) && params.iter().all(|column| column.label != name) {
+            return Err(bad("column of this study", name));
+        }
+        self.columns.push(name.to_owned());
+        Ok(())
     }
 
     /// What the store is asked.
@@ -137,7 +160,7 @@ impl BoardView {
 }
 
 fn bad(name: &'static str, value: &str) -> Error {
-    Error::BadQuery { name, value: value.to_owned() }
+    Error::bad_query(name, value)
 }
 
 /// A column of the board: a parameter, or several of one name of which a trial has at most one.
@@ -176,7 +199,14 @@ pub(crate) fn columns(space: &SearchSpace) -> Vec<ParamColumn> {
 
 #[cfg(test)]
 mod tests {
+    use nightsweep_search::{Distribution, Parameter, Scale};
+
     use super::*;
+
+    fn space() -> SearchSpace {
+        let distribution = Distribution::Float { low: 1e-3, high: 1.0, scale: Scale::Log };
+        SearchSpace(vec![Parameter { name: "lr".to_owned(), distribution, when: None }])
+    }
 
     fn pairs(query: &str) -> Vec<(String, String)> {
         form_urlencoded::parse(query.as_bytes()).into_owned().collect()
@@ -185,9 +215,10 @@ mod tests {
     #[test]
     fn an_address_holds_the_whole_view() {
         let check = |query: &str, expected: &str| {
-            let view = BoardView::parse(&pairs(query)).unwrap();
+            let view = BoardView::parse(&pairs(query), &space()).unwrap();
             assert_eq!(view.address(), expected);
-            assert_eq!(BoardView::parse(&pairs(expected.trim_start_matches('?'))).unwrap().address(), expected);
+            let again = BoardView::parse(&pairs(expected.trim_start_matches('?')), &space()).unwrap();
+            assert_eq!(again.address(), expected);
         };
         check("", "");
         check("state=&filter=+&sort=", "");
@@ -196,14 +227,20 @@ mod tests {
         check("limit=99999", "?limit=1000");
         check("columns=value,lr&sort=lr", "?sort=lr&columns=value%2Clr");
         check("column=value&column=lr", "?columns=value%2Clr");
+        check(&format!("columns={}", "lr,value,".repeat(5000)), "?columns=lr%2Cvalue");
+        check(&"state=failed&".repeat(5000), "?state=failed");
     }
 
     #[test]
     fn a_wrong_address_says_what_is_wrong() {
         let check = |query: &str, expected: &str| {
-            assert_eq!(BoardView::parse(&pairs(query)).unwrap_err().to_string(), expected);
+            assert_eq!(BoardView::parse(&pairs(query), &space()).unwrap_err().to_string(), expected);
         };
         check("state=done", "`done` is no state");
         check("offset=-1", "`-1` is no offset");
+        check("columns=lr,momentum", "`momentum` is no column of this study");
+        check("column=", "`` is no column of this study");
+        check(&format!("filter={}", "x".repeat(9000)), "the filter is too long");
+        check(&format!("sort={}", "x".repeat(9000)), &format!("`{}…` is no column of this study", "x".repeat(100)));
     }
 }

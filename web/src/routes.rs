@@ -14,7 +14,7 @@ use axum::middleware;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use nightsweep_search::TrialNumber;
-use nightsweep_store::{Store, StudyRow, TrialRow};
+use nightsweep_store::{QueryError, Store, StudyRow, TrialRow};
 
 use crate::assets;
 use crate::base;
@@ -62,6 +62,7 @@ impl FromRef<App> for WebSettings {
 }
 
 pub(crate) fn router(store: Store, settings: WebSettings) -> Router {
+    tokio::spawn(prepare(store.clone()));
     let app = App { live: Live::follow(store.clone()), store, figures: Cache::default(), settings: settings.clone() };
     let base = settings.base_path().to_owned();
     let pages = Router::new()
@@ -103,6 +104,20 @@ pub(crate) fn router(store: Store, settings: WebSettings) -> Router {
     Router::new()
         .route(&format!("{base}/"), get(async move || Redirect::temporary(&home)))
         .nest(&base, pages.layer(middleware::from_fn_with_state(settings, base::rebase)))
+}
+
+/// Nobody opens a page in the moment of the start: what the boards need is read by then.
+async fn prepare(store: Store) {
+    let prepare = async {
+        for study in store.studies().await? {
+            store.prepare_board(study.id).await?;
+        }
+        Ok::<_, QueryError>(())
+    };
+    if let Err(error) = prepare.await {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(error, "the boards could not be read ahead");
+    }
 }
 
 async fn study_named(store: &Store, name: String) -> Result<StudyRow, Error> {

@@ -520,7 +520,7 @@ async fn what_is_filtered_is_exported() {
 #[tokio::test]
 async fn trials_stand_side_by_side() {
     let fixture = Fixture::new().await;
-    let (status, page) = fixture.get(&format!("{ADDRESS}/compare?trials=0,2,0")).await;
+    let (status, page) = fixture.get(&format!("{ADDRESS}/compare?trials=0,2,0,02,+2")).await;
     assert_eq!(status, StatusCode::OK);
     assert!(page.contains("compare?trials=0,2\"") && page.contains("differs"));
     let figure = fixture.json(&format!("/api/v1{ADDRESS}/compare?trials=0,2")).await;
@@ -535,10 +535,13 @@ async fn trials_stand_side_by_side() {
 #[tokio::test]
 async fn the_address_chooses_columns() {
     let fixture = Fixture::new().await;
-    let (_, page) = fixture.get(&format!("{ADDRESS}?columns=value,lr,nothing")).await;
+    let (_, page) = fixture.get(&format!("{ADDRESS}?columns=value,lr,value")).await;
     let head = page.split("<thead>").nth(1).unwrap().split("</thead>").next().unwrap();
     assert_eq!(head.matches("<th ").count(), 3);
     assert!(head.find("accuracy").unwrap() < head.find("lr</a>").unwrap());
+    let (status, page) = fixture.get(&format!("{ADDRESS}?columns=value,nothing")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(page.contains("`nothing` is no column of this study"));
 }
 
 #[tokio::test]

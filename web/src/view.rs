@@ -9,6 +9,7 @@ mod lineage;
 mod morning;
 mod outlook;
 mod pictures;
+mod provenance;
 mod recipe;
 mod studies;
 mod trial;
@@ -19,7 +20,7 @@ use nightsweep_search::{Direction, TrialState};
 use nightsweep_store::StudyRow;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-pub(crate) use board::{BoardPage, board};
+pub(crate) use board::{BoardPage, board, is_fixed_column};
 pub(crate) use compare::{ComparePage, compare};
 pub(crate) use figures::figures;
 pub(crate) use lineage::Lineage;

@@ -6,7 +6,7 @@ use nightsweep_search::{
     Attempt, Condition, Direction, Distribution, Event, FailureCause, ParamValue, Parameter, Params, PauseReason,
     Scale, SearchSpace, TrialNumber,
 };
-use nightsweep_store::{Level, NewStudy, Store, StudyId};
+use nightsweep_store::{Level, NewStudy, Provenance, Store, StudyId};
 
 /// The name of the study.
 pub const NAME: &str = "fashion-overnight";
@@ -148,7 +148,9 @@ async fn tell(store: &Store, study: StudyId, number: u64, began: i64) -> Result<
     store.append_all_at(study, began, &[Event::Started { trial, params: params(number), why }]).await?;
     let slot = format!("gpu-{}", number % 2);
     let assign = async |attempt| {
-        store.record_assignment(study, trial, Attempt(attempt), &slot, "GPU", 4000 + number as u32).await
+        let attempt = Attempt(attempt);
+        store.record_provenance(study, trial, attempt, &provenance(number)).await?;
+        store.record_assignment(study, trial, attempt, &slot, "GPU", 4000 + number as u32).await
     };
     assign(1).await?;
     store
@@ -213,6 +215,21 @@ async fn tell(store: &Store, study: StudyId, number: u64, began: i64) -> Result<
         }
     }
     Ok(())
+}
+
+/// What a trial ran on.
+fn provenance(number: u64) -> Provenance {
+    let library = |(name, version): (&str, &str)| (name.to_owned(), version.to_owned());
+    Provenance {
+        study_seed: 1,
+        trial_seed: number,
+        data: "7b1c0f5e9ad34286".repeat(4),
+        files: Some("e2d94a60718bc35f".repeat(4)),
+        version: "0.1.0".to_owned(),
+        device: format!("gpu:{}", number % 2),
+        hardware: "a made-up GPU, driver 0.0".to_owned(),
+        libraries: [("burn", "0.0.0"), ("cubecl", "0.0.0"), ("image", "0.0.0")].map(library).into(),
+    }
 }
 
 async fn complete(

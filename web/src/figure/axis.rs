@@ -92,10 +92,8 @@ impl Axis {
     pub(crate) fn ticks(&self, about: usize) -> Vec<(f64, String)> {
         match &self.kind {
             Kind::Words(words) => (0..).zip(words).map(|(at, word)| (f64::from(at), word.clone())).collect(),
-            Kind::Linear => {
-                self.steps(nice_step(self.high - self.low, about)).map(|it| (it, format::short(it))).collect()
-            }
-            Kind::Log => self.decades(about),
+            Kind::Linear => numbers(self.steps(nice_step(self.high - self.low, about)).collect()),
+            Kind::Log => numbers(self.decades(about)),
             Kind::Time => {
                 let step = time_step(self.high - self.low, about);
                 let day = self.high - self.low > 20.0 * 3_600_000.0;
@@ -109,7 +107,7 @@ impl Axis {
         (0..=(last - first).max(-1.0) as i64).map(move |at| (first + at as f64) * step)
     }
 
-    fn decades(&self, about: usize) -> Vec<(f64, String)> {
+    fn decades(&self, about: usize) -> Vec<f64> {
         let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
         let every = ((last - first) as usize).div_ceil(about.max(1)).max(1);
         let within: &[f64] = if last - first <= 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
@@ -117,9 +115,13 @@ impl Axis {
         let all = decades.flat_map(|decade| within.iter().map(move |digit| digit * 10f64.powi(decade)));
         let all: Vec<f64> = all.filter(|it| (self.low..=self.high).contains(it)).collect();
         // Within a part of a decade the places are nearly even.
-        let all = if all.len() < 2 { self.steps(nice_step(self.high - self.low, about)).collect() } else { all };
-        all.into_iter().map(|it| (it, format::short(it))).collect()
+        if all.len() < 2 { self.steps(nice_step(self.high - self.low, about)).collect() } else { all }
     }
+}
+
+fn numbers(values: Vec<f64>) -> Vec<(f64, String)> {
+    let texts = format::apart(&values);
+    values.into_iter().zip(texts).collect()
 }
 
 /// 1, 2 or 5 times a power of ten.
@@ -156,9 +158,12 @@ mod tests {
         };
         check(Kind::Linear, (0.0, 1.0), &["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         check(Kind::Linear, (0.91, 0.934), &["0.91", "0.915", "0.92", "0.925", "0.93"]);
-        check(Kind::Log, (1e-5, 1.0), &["1.00e-5", "0.0001", "0.001", "0.01", "0.1", "1"]);
+        check(Kind::Log, (1e-5, 1.0), &["1e-5", "0.0001", "0.001", "0.01", "0.1", "1"]);
         check(Kind::Log, (0.03, 0.6), &["0.05", "0.1", "0.2", "0.5"]);
         check(Kind::Log, (12.0, 15.5), &["12", "13", "14", "15"]);
+        check(Kind::Log, (0.09995, 0.10035), &["0.1", "0.1001", "0.1002", "0.1003"]);
+        check(Kind::Linear, (0.912341, 0.912381), &["0.91235", "0.91236", "0.91237", "0.91238"]);
+        check(Kind::Linear, (1e6 - 0.5, 1e6 + 3.5), &["1e6", "1.000001e6", "1.000002e6", "1.000003e6"]);
         check(Kind::Words(vec!["a".into(), "b".into()]), (-0.5, 1.5), &["a", "b"]);
         check(Kind::Time, (0.0, 3_600_000.0), &["00:00", "00:15", "00:30", "00:45", "01:00"]);
         check(Kind::Time, (0.0, 60_000.0), &["00:00", "00:00:30", "00:01"]);

@@ -23,8 +23,8 @@ const STALE: Duration = Duration::from_secs(60);
 /// What was made of a study as it stood at a place of its log.
 #[derive(Default)]
 struct Figures {
-    /// All figures as JSON by their names.
-    by_name: HashMap<&'static str, Bytes>,
+    /// All figures by their names, each also as JSON.
+    by_name: HashMap<&'static str, (Figure, Bytes)>,
     /// What mattered, the greatest first; empty as long as too little is known.
     importance: Vec<Importance>,
 }
@@ -76,10 +76,26 @@ impl Cache {
             Ok(Err(_)) | Err(_) => earlier,
         };
         match made {
-            Some(Ok(figures)) => Ok(figures.by_name.get(name).cloned().map_or(Found::NoSuchFigure, Found::Made)),
+            Some(Ok(figures)) => {
+                Ok(figures.by_name.get(name).map_or(Found::NoSuchFigure, |(_, json)| Found::Made(json.clone())))
+            }
             Some(Err(error)) => Err(error),
             None => Ok(Found::Computing),
         }
+    }
+
+    /// The figure of a study as of its latest event, however long that takes; nothing if there is none of that name.
+    pub(crate) async fn whole(
+        &self,
+        store: &Store,
+        study: &StudyRow,
+        name: &str,
+    ) -> Result<Option<Figure>, Arc<QueryError>> {
+        let last = store.last_seq(study.id).await.map_err(Arc::new)?;
+        let (mut news, earlier) = self.follow(store, study, last);
+        let made = news.wait_for(Option::is_some).await.ok().and_then(|made| made.clone()).or(earlier);
+        let Some(made) = made else { return Ok(None) };
+        Ok(made?.by_name.get(name).map(|(figure, _)| figure.clone()))
     }
 
     /// What mattered in a study whose latest event is `last`; nothing as long as it is being computed. Never waits. Of a
@@ -124,7 +140,11 @@ async fn make(store: &Store, study: &StudyRow) -> Result<Arc<Figures>, QueryErro
     let material = material(store, study).await?;
     let draw = move || {
         let all = super::names().filter_map(|(name, _)| figure(name, &material));
-        let by_name = all.map(|figure: Figure| (figure.name, json(&figure))).collect();
+        let with_json = |figure: Figure| {
+            let json = json(&figure);
+            (figure.name, (figure, json))
+        };
+        let by_name = all.map(with_json).collect();
         Figures { by_name, importance: super::importance::of(&material).unwrap_or_default() }
     };
     Ok(Arc::new(tokio::task::spawn_blocking(draw).await.unwrap_or_default()))

@@ -305,7 +305,7 @@ fn panel<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, panel: &Pane
         at += pen.width_of(name) + 28.0;
     }
     if let Some(scale) = &panel.scale {
-        draw_scale(pen, scale, (frame.right, 8.0))?;
+        draw_scale(pen, scale, (frame.right, 8.0), continuous)?;
     }
     if panel.scale.is_none() && !panel.note.is_empty() {
         pen.text(&panel.note, (frame.right as i32, 8), LETTER, theme.soft(), HPos::Right, VPos::Top)?;
@@ -336,13 +336,14 @@ fn draw_scale<DB: DrawingBackend<ErrorType: 'static>>(
     pen: &Pen<'_, DB>,
     scale: &ColourScale,
     (right, top): Place,
+    rgb: impl Fn(f64) -> Rgb,
 ) -> Drawn {
-    let text = format!("{} … {} {}", crate::format::short(scale.low), crate::format::short(scale.high), scale.label);
+    let text = format!("{} {}", crate::format::apart(&[scale.low, scale.high]).join(" … "), scale.label);
     pen.text(&text, (right as i32, top as i32), LETTER, pen.theme.soft(), HPos::Right, VPos::Top)?;
     let end = right - pen.width_of(&text) - 8.0;
     (0..40).try_for_each(|part| {
         let from = end - 60.0 + f64::from(part) * 1.5;
-        pen.field((from, top), (from + 1.5, top + 10.0), continuous(f64::from(part) / 39.0))
+        pen.field((from, top), (from + 1.5, top + 10.0), rgb(f64::from(part) / 39.0))
     })
 }
 
@@ -445,7 +446,7 @@ fn parallel<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, content: 
         // Where a trial has no such parameter, its line passes below the axis.
         let places: Vec<Place> =
             line.places.iter().enumerate().map(|(at, place)| (x(at), place.map_or(bottom + 16.0, y))).collect();
-        pen.line(&places, continuous(place), 1.0)?;
+        pen.line(&places, content.colour(theme, place), 1.0)?;
     }
     let widest = content.axes.iter().map(|axis| pen.width_of(&axis.axis.label)).fold(0.0, f64::max);
     for (at, axis) in content.axes.iter().enumerate() {
@@ -468,5 +469,5 @@ fn parallel<DB: DrawingBackend<ErrorType: 'static>>(pen: &Pen<'_, DB>, content: 
             pen.text("has none", place, LETTER, theme.soft(), HPos::Center, VPos::Top)?;
         }
     }
-    draw_scale(pen, &content.scale, (width - 16.0, height - 14.0))
+    draw_scale(pen, &content.scale, (width - 16.0, height - 14.0), |place| content.colour(theme, place))
 }

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::axis::{Axis, Kind};
 use super::material::{Material, thin};
-use super::{ColourScale, Content};
+use super::theme::{Rgb, hex};
+use super::{ColourScale, Content, STOPS, Theme};
 
 /// More lines than this nobody tells apart. The best stay.
 const MAX_LINES: usize = 600;
@@ -17,8 +18,19 @@ pub struct Parallel {
     pub axes: Vec<ParallelAxis>,
     /// One for each trial, the best last.
     pub lines: Vec<ParallelLine>,
-    /// What the colours say: the value.
+    /// What the colours say: the value. They are those by day.
     pub scale: ColourScale,
+    /// The colours by night, likewise from the lowest value to the highest.
+    pub night: Vec<String>,
+    /// Which end of the scale is the good one.
+    pub direction: Direction,
+}
+
+impl Parallel {
+    /// Of the line of a trial whose value is at that place of the scale.
+    pub(super) fn colour(&self, theme: Theme, place: f64) -> Rgb {
+        colour(self.direction, theme, place)
+    }
 }
 
 /// An axis and its ticks.
@@ -64,11 +76,22 @@ pub(super) fn parallel(material: &Material) -> Content {
     axes.push(value);
     let names = material.columns.iter().map(|column| column.label.clone()).chain(["value".to_owned()]);
     let (low, high) = material.colour_range();
+    let direction = material.study.direction;
+    let colours = |theme| {
+        let stops = (0..=STOPS).map(|stop| colour(direction, theme, f64::from(stop) / f64::from(STOPS)));
+        stops.map(hex).collect()
+    };
     Content::Parallel(Parallel {
         axes: names.zip(axes).map(|(name, axis)| ParallelAxis { name, ticks: ticks(&axis), axis }).collect(),
         lines,
-        scale: ColourScale::new(&*material.study.metric, low, high),
+        scale: ColourScale { label: material.study.metric.clone(), low, high, colours: colours(Theme::Light) },
+        night: colours(Theme::Dark),
+        direction,
     })
+}
+
+fn colour(direction: Direction, theme: Theme, place: f64) -> Rgb {
+    theme.of_line(if direction == Direction::Maximize { place } else { 1.0 - place })
 }
 
 fn ticks(axis: &Axis) -> Vec<(f64, String)> {

@@ -65,6 +65,13 @@ impl Theme {
         self.pick((0xdf, 0xe3, 0xea), (0x2b, 0x33, 0x42))
     }
 
+    /// The colour of a thin line from 0, the worst, to 1, the best: of the continuous colours the half that keeps a
+    /// contrast of 3 with the paper, and the best the one that stands out most.
+    pub(crate) fn of_line(self, merit: f64) -> Rgb {
+        let merit = merit.clamp(0.0, 1.0);
+        continuous(self.pick(0.5 - 0.5 * merit, 0.5 + 0.5 * merit))
+    }
+
     fn pick<T>(self, light: T, dark: T) -> T {
         if self == Self::Light { light } else { dark }
     }
@@ -167,6 +174,21 @@ mod tests {
             // Buttons, and the labels over points of figures.
             check("--card", "--accent", 4.5);
             check("--card", "--ink", 4.5);
+        }
+    }
+
+    #[test]
+    fn every_line_of_a_continuous_colour_is_seen_and_the_best_the_best() {
+        // The page lets a little of what lies below a line through.
+        assert!(SHEET.contains(".parallel polyline { stroke-width: 1.2; opacity: .9;"));
+        let over = |line: u8, paper: u8| (0.9 * f64::from(line) + 0.1 * f64::from(paper)) as u8;
+        for theme in [Theme::Light, Theme::Dark] {
+            let paper = theme.paper();
+            let seen = |(red, green, blue): Rgb| (over(red, paper.0), over(green, paper.1), over(blue, paper.2));
+            let merits = (0..=20).map(|merit| f64::from(merit) / 20.0);
+            let contrasts: Vec<f64> = merits.map(|merit| contrast(seen(theme.of_line(merit)), paper)).collect();
+            assert!(contrasts[0] >= 3.0, "{theme:?}: {contrasts:?}");
+            assert!(contrasts.is_sorted(), "{theme:?}: {contrasts:?}");
         }
     }
 

@@ -80,7 +80,7 @@ pub(super) async fn list_trials(
     Pairs(pairs): Pairs<Vec<(String, String)>>,
 ) -> Result<Json<Board>, ApiError> {
     let study = study_named(&store, name).await?;
-    let query = BoardView::parse(&pairs)?.query()?;
+    let query = BoardView::parse(&pairs, &study.space)?.query()?;
     Ok(Json(store.board(&study, &query).await?))
 }
 

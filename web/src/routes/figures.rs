@@ -80,12 +80,15 @@ impl Chosen {
     pub(super) fn numbers(&self) -> Result<Vec<String>, Error> {
         let mut numbers: Vec<String> = Vec::new();
         for number in self.trials.split(',').map(str::trim).filter(|it| !it.is_empty()) {
-            if !numbers.iter().any(|known| known == number) {
-                numbers.push(number.to_owned());
+            // `7` and `007` are one trial.
+            let number = number.parse::<u64>().map_or_else(|_| number.to_owned(), |number| number.to_string());
+            if numbers.contains(&number) {
+                continue;
             }
-        }
-        if numbers.len() > figure::COMPARED {
-            return Err(Error::BadQuery { name: "list of up to ten trials", value: self.trials.clone() });
+            if numbers.len() == figure::COMPARED {
+                return Err(Error::bad_query("list of up to ten trials", &self.trials));
+            }
+            numbers.push(number);
         }
         Ok(numbers)
     }
@@ -100,6 +103,7 @@ pub(crate) struct Look {
 /// A figure as a file: its name and `.svg` or `.png`.
 pub(super) async fn file(
     State(store): State<Store>,
+    State(figures): State<Cache>,
     Path((name, file)): Path<(String, String)>,
     Query(look): Query<Look>,
 ) -> Result<Response, Error> {
@@ -109,16 +113,11 @@ pub(super) async fn file(
         Some((name, "png")) => (name, Format::Png, "image/png"),
         _ => return Err(Error::NoSuchFigure { figure: file }),
     };
-    if !figure::names().any(|(known, _)| known == name) {
-        return Err(Error::NoSuchFigure { figure: name.to_owned() });
-    }
     let theme = if look.theme == "dark" { Theme::Dark } else { Theme::Light };
-    let material = figure::material(&store, &study).await?;
-    let name = name.to_owned();
-    let drawn = tokio::task::spawn_blocking(move || {
-        figure::figure(&name, &material).map_or(Ok(Vec::new()), |figure| figure.file(format, theme))
-    });
-    match drawn.await {
+    // Made once for all who ask: whoever asks often takes no more of the machine.
+    let found = figures.whole(&store, &study, name).await.map_err(Error::Figures)?;
+    let figure = found.ok_or_else(|| Error::NoSuchFigure { figure: name.to_owned() })?;
+    match tokio::task::spawn_blocking(move || figure.file(format, theme)).await {
         Ok(Ok(bytes)) => Ok(([(CONTENT_TYPE, kind)], bytes).into_response()),
         Ok(Err(DrawError::Nothing { why })) => Err(Error::NothingToDraw { why }),
         Ok(Err(error)) => Err(Error::Draw(error)),

@@ -59,7 +59,7 @@ pub(super) async fn board(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<(StatusCode, Markup), Error> {
     let study = study_named(&store, name).await?;
-    let view = BoardView::parse(&pairs)?;
+    let view = BoardView::parse(&pairs, &study.space)?;
     let asked = match view.query() {
         Ok(query) => store.board(&study, &query).await.map_err(Error::from),
         Err(error) => Err(error.into()),
@@ -147,6 +147,7 @@ pub(super) async fn trial(
         recipe: store.recipe(study.id, trial.number).await?,
         reports: store.curve(study.id, trial.number).await?,
         assignments: store.assignments(study.id, trial.number).await?,
+        provenance: store.provenance(study.id, trial.number).await?,
         events: store.trial_events(study.id, trial.number).await?,
         log: store.logs(study.id, trial.number, LOG_LINES).await?,
         writable: settings.is_writable(&store),

@@ -15,7 +15,7 @@ type Asked = Pairs<Vec<(String, String)>>;
 
 async fn rows(store: &Store, name: String, pairs: &[(String, String)]) -> Result<(StudyRow, Board), Error> {
     let study = study_named(store, name).await?;
-    let query = BoardQuery { limit: u32::MAX, offset: 0, ..BoardView::parse(pairs)?.query()? };
+    let query = BoardQuery { limit: u32::MAX, offset: 0, ..BoardView::parse(pairs, &study.space)?.query()? };
     let board = store.board(&study, &query).await?;
     Ok((study, board))
 }

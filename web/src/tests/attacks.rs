@@ -328,6 +328,17 @@ async fn an_address_that_asks_for_too_much_is_told_so() {
     check("filter=%22lr%22;DROP+TABLE+trials".to_owned(), StatusCode::BAD_REQUEST).await;
     check("sort=lr;DROP+TABLE+trials".to_owned(), StatusCode::BAD_REQUEST).await;
     check("offset=18446744073709551615&limit=1000".to_owned(), StatusCode::OK).await;
+    check(format!("columns={}", many("lr,value,", 5000)), StatusCode::OK).await;
+    check(format!("columns={}", many("x,", 5000)), StatusCode::BAD_REQUEST).await;
+    check(many("column=lr&", 5000), StatusCode::OK).await;
+    check(many("state=failed&", 4000), StatusCode::OK).await;
+    check(format!("filter=%22{}%22", many("%3C", 7000)), StatusCode::OK).await;
+    check(format!("filter=%22{}%22", many("x", 50_000)), StatusCode::BAD_REQUEST).await;
+    check(format!("sort={}", many("x", 50_000)), StatusCode::BAD_REQUEST).await;
+    check(format!("sort={}", many("x", 1000)), StatusCode::BAD_REQUEST).await;
+    let trials: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
+    let (status, page) = fixture.get(&format!("{ADDRESS}/compare?trials={}", trials.join(","))).await;
+    assert_eq!((status, page.len() < 10_000), (StatusCode::BAD_REQUEST, true));
     assert_eq!(fixture.get(ADDRESS).await.0, StatusCode::OK);
 }
 

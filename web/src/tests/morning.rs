@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use nightsweep_search::race;
-use nightsweep_search::{Order, PauseReason};
+use nightsweep_search::{Order, Origin, PauseReason};
+use nightsweep_store::Provenance;
 
 use super::*;
 use crate::{CheckpointState, StudyFiles, TrialFile};
@@ -270,4 +271,84 @@ async fn a_recipe_stands_beside_the_default_and_the_winner() {
     let row = "<th scope=\"row\">optimizer.lr</th><td><b>0.2</b></td><td class=\"other\">0.1</td><td class=\"other\">0.3</td>";
     assert!(table.contains(row), "{table}");
     assert!(page.contains("data-copy=\"recipe-text\"") && page.contains("lr = 0.2"));
+}
+
+#[tokio::test]
+async fn a_trial_shows_what_each_attempt_ran_on() {
+    let fixture = Fixture::new().await;
+    let part = async || {
+        let (_, page) = fixture.get(&format!("{ADDRESS}/trials/0")).await;
+        page.split("id=\"provenance\"").nth(1).unwrap().split("</section>").next().unwrap().to_owned()
+    };
+    assert!(part().await.contains("No worker has told it."));
+    let provenance = |device: &str, files: Option<&str>| Provenance {
+        study_seed: u64::MAX,
+        trial_seed: 3,
+        data: "da7a".to_owned(),
+        files: files.map(str::to_owned),
+        version: "0.1.0".to_owned(),
+        device: device.to_owned(),
+        hardware: "<b>processor".to_owned(),
+        libraries: [("burn".to_owned(), "0.22.1".to_owned())].into(),
+    };
+    let ran = [(1, "cpu:1", None), (2, "cpu:2", Some("f11e")), (3, "cpu:2", Some("f11e"))];
+    for (attempt, device, files) in ran {
+        let provenance = provenance(device, files);
+        fixture.store.record_provenance(fixture.study, TrialNumber(0), Attempt(attempt), &provenance).await.unwrap();
+    }
+    let part = part().await;
+    for said in [
+        "attempt 1</th>",
+        "attempts 2 to 3</th>",
+        "<td>cpu:1</td><td>cpu:2</td>",
+        "&lt;b&gt;processor",
+        "burn 0.22.1",
+        "18446744073709551615",
+        "da7a",
+        "not known",
+        "f11e",
+    ] {
+        assert!(part.contains(said), "`{said}` is not in {part}");
+    }
+}
+
+#[tokio::test]
+async fn a_fork_shows_its_ancestors_and_they_show_it() {
+    let fixture = Fixture::new().await;
+    let fork = |number, parent, epoch, replaces, lr: f64| Event::Forked {
+        trial: TrialNumber(number),
+        params: serde_json::from_value(serde_json::json!({ "lr": lr, "<b>optimizer": "sgd" })).unwrap(),
+        why: "the best of the population".to_owned(),
+        origin: Origin { parent: TrialNumber(parent), epoch, replaces: TrialNumber(replaces) },
+    };
+    let report = |number, step| Event::Reported {
+        trial: TrialNumber(number),
+        attempt: Attempt(1),
+        step,
+        value: Some(0.5),
+        metrics: [].into(),
+    };
+    // Trial 0 (two epochs) is the parent of 3, which takes the place of 2 and is the parent of 4 and 5.
+    let events =
+        [fork(3, 0, 2, 2, 0.2), report(3, 3), report(3, 4), fork(4, 3, 4, 3, 0.4), report(4, 5), fork(5, 3, 4, 1, 0.2)];
+    fixture.store.append_all(fixture.study, &events).await.unwrap();
+    let check = async |trial: u64, said: &[&str], unsaid: &[&str]| {
+        let (status, page) = fixture.get(&format!("{ADDRESS}/trials/{trial}")).await;
+        assert_eq!(status, StatusCode::OK);
+        let part = page.split("id=\"lineage\"").nth(1).map_or("", |rest| rest.split("</section>").next().unwrap());
+        said.iter().for_each(|said| assert!(part.contains(said), "`{said}` of trial {trial} is not in {part}"));
+        unsaid.iter().for_each(|unsaid| assert!(!part.contains(unsaid), "`{unsaid}` of trial {trial} is in {part}"));
+        page
+    };
+    let page = check(
+        4,
+        &["1 to 2", "3 to 4", ">5</th>", "#0</a>", "#3</a>", "lr = 0.2<", "lr = 0.4<", "&lt;b&gt;optimizer = sgd"],
+        &["Forked into"],
+    )
+    .await;
+    assert!(page.contains("forked from trial 3 after epoch 4"), "the timeline tells it too");
+    check(0, &["Forked into", "#3</a> after epoch 2"], &["<table", "#4"]).await;
+    check(3, &["1 to 2", "3 to 4", "#4</a> after epoch 4", "#5</a> after epoch 4"], &[]).await;
+    check(5, &["from 5", "as before"], &[]).await;
+    check(1, &[], &["Lineage"]).await;
 }

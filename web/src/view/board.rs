@@ -247,10 +247,13 @@ fn all_columns(content: &BoardPage, params: &[ParamColumn]) -> Vec<(String, bool
     if chosen.is_empty() {
         return all;
     }
-    let known = chosen.iter().filter(|name| all.iter().any(|(known, _)| known == *name));
-    let known = known.map(|name| (name.clone(), true));
     let rest = all.iter().filter(|(name, _)| !chosen.contains(name)).map(|(name, _)| (name.clone(), false));
-    known.chain(rest).collect()
+    chosen.iter().map(|name| (name.clone(), true)).chain(rest).collect()
+}
+
+/// Whether every study has a column of that name.
+pub(crate) fn is_fixed_column(name: &str) -> bool {
+    find(name).is_some()
 }
 
 fn find(name: &str) -> Option<&'static Column> {

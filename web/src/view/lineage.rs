@@ -58,6 +58,7 @@ fn epochs(ancestry: &[TrialRow], place: usize) -> String {
     let first = begun(&ancestry[place]) + 1;
     match ancestry.get(place + 1).map_or(ancestry[place].steps, begun) {
         last if last < first => format!("from {first}"),
+        last if last == first => first.to_string(),
         last => format!("{first} to {last}"),
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
 use nightsweep_search::{Annotation, Event, PauseReason};
-use nightsweep_store::{Assignment, Entry, LogLine, Report, StudyRow, TrialRow};
+use nightsweep_store::{Assignment, AttemptProvenance, Entry, LogLine, Report, StudyRow, TrialRow};
 
 use super::lineage::{self, Lineage};
 use super::recipe::{self, Recipes};
-use super::{Page, actions, badge, confirmation, metric, page, pictures, trial_address};
+use super::{Page, actions, badge, confirmation, metric, page, pictures, provenance, trial_address};
 use crate::confirmation::Confirmation;
 use crate::figure::{self, Axis, Kind, Mark, Panel, SERIES};
 use crate::files::Seen;
@@ -34,6 +34,8 @@ pub(crate) struct TrialPage {
     pub recipe: Option<String>,
     pub reports: Vec<Report>,
     pub assignments: Vec<Assignment>,
+    /// What each attempt ran on and with.
+    pub provenance: Vec<AttemptProvenance>,
     pub events: Vec<Entry>,
     pub log: Vec<LogLine>,
     /// Whether people may write here.
@@ -79,6 +81,7 @@ pub(crate) fn trial(content: &TrialPage) -> Markup {
                 }
             }
         }
+        (provenance::provenance(&content.provenance))
         section.panel #log data-patch { h2 { "Log" } (log(&content.log)) }
     };
     page(&format!("Trial {number} of {}", study.name), Page::Trial(&study.name), trail, content)

@@ -153,6 +153,17 @@ fn a_brush_along_an_axis_filters_the_board() {
         browser.drag((x as i64, top as i64 + 2), (x as i64, top as i64 + 2)).await;
         browser.until("!location.search.includes('filter')").await;
         browser.until("document.querySelectorAll('#rows tr').length === 64").await;
+        // The same by the keyboard: the lower end up, the upper end down, and all again.
+        browser.js("[...document.querySelectorAll('#brush .handle')].at(-1).focus()").await;
+        browser.keys(Key::Up).await;
+        browser.keys(Key::Up).await;
+        browser.until("new URLSearchParams(location.search).get('filter')?.includes('value >=')").await;
+        let down = "new KeyboardEvent('keydown', { key: 'ArrowDown', shiftKey: true, bubbles: true })";
+        browser.js(&format!("document.activeElement.dispatchEvent({down})")).await;
+        let kept = "document.activeElement.ariaValueText === 'kept from 10 to 95 percent'";
+        browser.until(kept).await;
+        browser.keys(Key::Escape).await;
+        browser.until("!location.search.includes('filter')").await;
     });
 }
 
@@ -179,7 +190,7 @@ fn everything_can_be_done_with_keys() {
         browser.keys("?").await;
         browser.until("document.querySelector('#keys').open").await;
         browser.picture("keyboard-help").await;
-        browser.keys(Key::Escape + "").await;
+        browser.keys(Key::Escape).await;
         browser.until("!document.querySelector('#keys').open").await;
         browser.keys("/").await;
         browser.until("document.activeElement.matches('.expression')").await;
