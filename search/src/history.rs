@@ -59,9 +59,21 @@ pub(crate) struct History {
     active: usize,
     /// Hashes of all points.
     tried: HashSet<u64>,
+    /// Points that there will be at the end, where a plan of the time says so.
+    expected: Option<u64>,
 }
 
 impl History {
+    /// A plan of the time says how many points there will be.
+    pub(crate) fn expect(&mut self, points: u64) {
+        self.expected = Some(points);
+    }
+
+    /// Points that there will be at the end, if a plan of the time said so.
+    pub(crate) fn expected(&self) -> Option<u64> {
+        self.expected
+    }
+
     /// Adds a point of which nothing is known yet, and says its place.
     pub(crate) fn add(&mut self, point: Point) -> usize {
         let at = self.observations.len();

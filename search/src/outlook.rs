@@ -1,5 +1,5 @@
-//! What a controller with a deadline expects of the rest of its time: in the log for people to read, and of no meaning to
-//! the search.
+//! What a controller with a deadline expects of the rest of its time: in the log for people to read. The search takes the
+//! number of trials from it, as a study that ends by the clock has no other.
 
 use serde::{Deserialize, Serialize};
 

@@ -304,7 +304,11 @@ impl Study {
     /// Takes the event in, if it can have happened; else nothing changes.
     pub fn tell(&mut self, event: &Event) -> Result<(), TellError> {
         match event {
-            Event::Opened { .. } | Event::Planned { .. } | Event::Closed { .. } => Ok(()),
+            Event::Opened { .. } | Event::Closed { .. } => Ok(()),
+            Event::Planned { outlook } => {
+                self.history.expect(outlook.trials);
+                Ok(())
+            }
             Event::Fenced { .. } | Event::Annotated { .. } => Ok(()),
             Event::Ordered { order, .. } => self.obey(order),
             Event::Enqueued { params } => {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use nightsweep_search::{
-    Attempt, Condition, Direction, Distribution, Event, FailureCause, Objective as Wanted, ParamValue, Parameter,
-    Params, SamplerKind, Scale, SearchSpace, Study, StudyConfig, Suggestion, Terminate, TrialNumber, TrialState,
+    Attempt, Condition, Direction, Distribution, Event, FailureCause, Objective as Wanted, Outlook, ParamValue,
+    Parameter, Params, SamplerKind, Scale, SearchSpace, Study, StudyConfig, Suggestion, Terminate, TrialNumber,
+    TrialState,
 };
 
 fn float(name: &str, low: f64, high: f64, scale: Scale) -> Parameter {
@@ -251,9 +252,14 @@ fn cma_es_keeps_its_integers_moving_to_the_end() {
 
 #[test]
 fn where_trials_cost_more_fewer_of_them_are_tried() {
-    let dear = |cost: Option<String>, seed| {
+    // `expected` are the trials that a plan of the time speaks of.
+    let dear = |cost: Option<String>, expected: Option<u64>, seed| {
         let mut study = Study::new(StudyConfig { cost, ..config(bowl(2), SamplerKind::Gp, seed) }).unwrap();
         for _ in 0..40 {
+            if let Some(trials) = expected {
+                let outlook = Outlook { trials, ..Outlook::default() };
+                study.tell(&Event::Planned { outlook }).unwrap();
+            }
             let Suggestion::Start { trial, params, why } = study.ask() else { panic!("there are more points") };
             let x: Vec<f64> = params.iter().filter_map(|(_, value)| value.as_f64()).collect();
             // The same two valleys left and right, where an epoch takes fifty times as long.
@@ -267,9 +273,14 @@ fn where_trials_cost_more_fewer_of_them_are_tried() {
         let is_dear = |trial: &&nightsweep_search::Trial| trial.params.get("x0").unwrap().as_f64().unwrap() > 0.0;
         study.trials().iter().filter(is_dear).count()
     };
-    let sum = |cost: Option<&str>| (0..4).map(|seed| dear(cost.map(String::from), seed)).sum::<usize>();
-    let (without, with) = (sum(None), sum(Some("seconds")));
+    let sum = |cost: Option<&str>, expected| -> usize {
+        (0..4).map(|seed| dear(cost.map(String::from), expected, seed)).sum()
+    };
+    let (without, with) = (sum(None, None), sum(Some("seconds"), None));
     assert!(with < without / 2, "{without} of 160 dear trials, {with} where costs count");
+    let (early, at_last) = (sum(Some("seconds"), Some(4000)), sum(Some("seconds"), Some(0)));
+    assert!(early < without / 2, "{without} of 160 dear trials, {early} with many to come");
+    assert_eq!(at_last, without, "costs do not count at the end of the time");
 }
 
 /// Runs trials that report two measures: how far x is from two different places. Ends with the trials of the front.

@@ -188,6 +188,11 @@ fn against_default(trials: &[TrialRow], best: &TrialRow, plan: &Plan) -> String 
         _ if trial.number == best.number => {
             format!("The recipe that the search started from (trial {}) won.\n", best.number)
         }
+        // After fewer epochs any recipe is worse.
+        (Some(value), Some(_)) if trial.steps < best.steps => format!(
+            "The recipe that the search started from (trial {}) did not get as far: {metric} {value:.4} after {} of {} epochs.\n",
+            trial.number, trial.steps, best.steps,
+        ),
         (Some(value), Some(winner)) => format!(
             "The recipe that the search started from (trial {}) has {metric} {value:.4} after {} epochs: the winner is {:.4} better.\n",
             trial.number,

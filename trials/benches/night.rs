@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 const SLOTS: usize = 8;
 
 /// Fields of a recipe that carry a point of a table into the simulated worker: what they mean in training does not matter here.
-const CARRIERS: [&str; 7] = [
+const CARRIERS: [&str; 8] = [
     "label_smoothing",
     "clip_norm",
     "clip_value",
@@ -39,13 +39,60 @@ const CARRIERS: [&str; 7] = [
     "optimizer.lr",
     "optimizer.momentum",
     "optimizer.weight_decay",
+    "augment.flip",
 ];
 
-/// Learning curves of a thousand configurations of one task.
+/// A hyperparameter of a table: its range, and how far apart its values count. The ranges are those of the benchmarks; the
+/// weights are those with which the four nearest neighbours best predict the rank of a left-out configuration.
+struct Axis {
+    low: f64,
+    high: f64,
+    is_log: bool,
+    weight: f64,
+}
+
+const fn axis(low: f64, high: f64, is_log: bool, weight: f64) -> Axis {
+    Axis { low, high, is_log, weight }
+}
+
+impl Axis {
+    /// In [0, 1].
+    fn unit(&self, value: f64) -> f64 {
+        let scale = |value: f64| if self.is_log { value.ln() } else { value };
+        ((scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))).clamp(0.0, 1.0)
+    }
+}
+
+/// LCBench (Zimmer et al. 2021): batch size, learning rate, momentum, weight decay, layers, units, dropout.
+const LCBENCH: [Axis; 7] = [
+    axis(16.0, 512.0, true, 1.0),
+    axis(1e-4, 0.1, true, 1.5),
+    axis(0.1, 0.99, false, 1.0),
+    axis(1e-5, 0.1, false, 1.0),
+    axis(1.0, 5.0, false, 1.5),
+    axis(64.0, 1024.0, true, 0.5),
+    axis(0.0, 1.0, false, 0.5),
+];
+
+/// TaskSet's Adam with eight settings (Metz et al. 2020): learning rate, 1 - β₁, 1 - β₂, ε, l1, l2, linear and
+/// exponential decay.
+const TASKSET: [Axis; 8] = [
+    axis(1e-8, 10.0, true, 4.0),
+    axis(1e-4, 1.0, true, 0.4),
+    axis(1e-6, 1.0, true, 0.5),
+    axis(1e-10, 1e3, true, 3.0),
+    axis(1e-8, 10.0, true, 1.0),
+    axis(1e-8, 10.0, true, 1.0),
+    axis(1e-7, 1e-4, true, 0.5),
+    axis(1e-6, 1e-3, true, 1.0),
+];
+
+/// Learning curves of a thousand configurations of one task, interpolated between the four nearest.
 #[derive(Clone)]
 struct Table {
+    axes: &'static [Axis],
     /// Each configuration as a point of the unit cube.
-    points: Vec<[f64; CARRIERS.len()]>,
+    points: Vec<Vec<f64>>,
     /// What is maximized, after each epoch.
     curves: Vec<Vec<f64>>,
     /// Seconds of an epoch.
@@ -53,13 +100,30 @@ struct Table {
 }
 
 impl Table {
-    /// The configuration that is nearest to what the recipe carries.
-    fn row(&self, recipe: &Recipe) -> usize {
+    /// The four configurations that are nearest to what the recipe carries, and how much each counts.
+    fn nearest(&self, recipe: &Recipe) -> [(usize, f64); 4] {
         let OptimizerSpec::Sgd(Sgd { lr, momentum, weight_decay, .. }) = recipe.optimizer else { panic!("it is SGD") };
         let Recipe { label_smoothing, clip_norm, clip_value, clip_adaptive, .. } = *recipe;
-        let point = [label_smoothing, clip_norm, clip_value, clip_adaptive, lr, momentum, weight_decay];
-        let distance = |row: &usize| -> f64 { self.points[*row].iter().zip(point).map(|(a, b)| (a - b).powi(2)).sum() };
-        (0..self.points.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).expect("a table has rows")
+        let flip = recipe.augment.flip;
+        let point = [label_smoothing, clip_norm, clip_value, clip_adaptive, lr, momentum, weight_decay, flip];
+        let distance = |row: &[f64]| -> f64 {
+            let apart = row.iter().zip(point).zip(self.axes).map(|((a, b), axis)| (axis.weight * (a - b)).powi(2));
+            apart.sum()
+        };
+        let mut rows: Vec<(usize, f64)> = self.points.iter().map(|row| distance(row)).enumerate().collect();
+        rows.select_nth_unstable_by(3, |a, b| a.1.total_cmp(&b.1));
+        let weights = [0, 1, 2, 3].map(|at| (rows[at].0, 1.0 / (rows[at].1 + 1e-4)));
+        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        weights.map(|(row, weight)| (row, weight / sum))
+    }
+
+    /// What is maximized, after that epoch.
+    fn value(&self, recipe: &Recipe, epoch: u64) -> f64 {
+        self.nearest(recipe).into_iter().map(|(row, weight)| weight * self.curves[row][epoch as usize - 1]).sum()
+    }
+
+    fn epoch_seconds(&self, recipe: &Recipe) -> f64 {
+        self.nearest(recipe).into_iter().map(|(row, weight)| weight * self.epoch[row]).sum()
     }
 
     fn epochs(&self) -> u64 {
@@ -70,23 +134,25 @@ impl Table {
         self.epoch.iter().sum::<f64>() / self.epoch.len() as f64 * self.epochs() as f64
     }
 
-    /// 0 for the best final value of the table, 1 for the median one.
+    /// 0 for the best value of the table, 1 for the median configuration's last one.
     fn regret(&self, value: f64) -> f64 {
         let mut finals: Vec<f64> = self.curves.iter().map(|curve| curve[curve.len() - 1]).collect();
         finals.sort_by(f64::total_cmp);
-        let (best, median) = (finals[finals.len() - 1], finals[finals.len() / 2]);
+        let median = finals[finals.len() / 2];
+        let best = self.curves.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
         (best - value) / (best - median).max(1e-12)
     }
 }
 
-/// All tables of the file, by name; nothing if it is not there.
-fn tables(folder: &Path, file: &str, points: &str, values: &str, times: Option<&str>) -> Vec<(String, Table)> {
-    let Ok(file) = File::open(folder.join(file)) else {
-        println!("skipped: {} is not there", folder.join(file).display());
-        return Vec::new();
+/// The arrays of a file of ../shared/data by name; nothing if it is not there.
+fn arrays(folder: &Path, file: &str, names: &[&str]) -> Option<Vec<(Vec<usize>, Vec<f64>)>> {
+    let path = folder.join(file);
+    let Ok(file) = File::open(&path) else {
+        println!("skipped: {} is not there", path.display());
+        return None;
     };
     let mut archive = NpzArchive::new(file).unwrap();
-    let mut read = |name: &str| -> (Vec<usize>, Vec<f64>) {
+    let mut read = |name: &&str| {
         let array = archive.by_name(name).unwrap().unwrap();
         let shape = array.shape().iter().map(|size| *size as usize).collect();
         let is_double = array.dtype().descr().contains("f8");
@@ -95,32 +161,51 @@ fn tables(folder: &Path, file: &str, points: &str, values: &str, times: Option<&
             false => (shape, array.into_vec::<f32>().unwrap().into_iter().map(f64::from).collect()),
         }
     };
-    let (size, hyper) = read(points);
-    let (rows, width) = (size[0], size[1]);
-    // Ranks: hyperparameters of all scales are spread evenly.
-    let mut cube = vec![[0.5; CARRIERS.len()]; rows];
-    for column in 0..width.min(CARRIERS.len()) {
-        let mut order: Vec<usize> = (0..rows).collect();
-        order.sort_by(|a, b| hyper[a * width + column].total_cmp(&hyper[b * width + column]));
-        order.into_iter().enumerate().for_each(|(rank, row)| cube[row][column] = (rank as f64 + 0.5) / rows as f64);
-    }
-    let (shape, all) = read(values);
-    let (tasks, epochs) = (shape[0], shape[2]);
-    let time = times.map(|name| read(name).1);
-    let sign = if times.is_some() { 1.0 } else { -1.0 };
+    Some(names.iter().map(&mut read).collect())
+}
+
+/// Rows of a matrix as points of the unit cube.
+fn points(axes: &'static [Axis], size: &[usize], rows: &[f64]) -> Vec<Vec<f64>> {
+    let point = |row: &[f64]| row.iter().zip(axes).map(|(value, axis)| axis.unit(*value)).collect();
+    rows.chunks(size[1]).map(point).collect()
+}
+
+/// LCBench as its surrogate has it: validation accuracy and seconds of 51 epochs. The first column is the untrained net.
+fn lcbench(folder: &Path) -> Vec<(String, Table)> {
+    let Some(read) = arrays(folder, "lcbench_dev.npz", &["configs", "val_acc", "time"]) else { return Vec::new() };
+    let [(size, configs), (shape, accuracy), (_, time)] = &read[..] else { panic!("three were asked for") };
+    let (rows, columns) = (shape[1], shape[2]);
     let table = |task: usize| {
-        let at = |row: usize, epoch: usize| (task * rows + row) * epochs + epoch;
-        let worst = |value: f64| if value.is_finite() { sign * value } else { -1e3 };
-        let curve = |row: usize| (0..epochs).map(|epoch| worst(all[at(row, epoch)]).max(-1e3)).collect();
-        let seconds = |row: usize| match &time {
-            // What LCBench's surrogate says of the last epoch is the sum of all.
-            Some(time) => (time[at(row, epochs - 1)] / epochs as f64).max(0.1),
-            None => 60.0,
-        };
-        let curves = (0..rows).map(curve).collect();
-        Table { points: cube.clone(), curves, epoch: (0..rows).map(seconds).collect() }
+        let of = |row: usize| (task * rows + row) * columns..(task * rows + row + 1) * columns;
+        let curve = |row: usize| accuracy[of(row)][1..].iter().map(|percent| percent / 100.0).collect();
+        // What it says of the last epoch is the sum of all.
+        let seconds = |row: usize| (time[of(row)][columns - 1] / (columns - 1) as f64).max(0.1);
+        let (curves, epoch) = ((0..rows).map(curve).collect(), (0..rows).map(seconds).collect());
+        Table { axes: &LCBENCH, points: points(&LCBENCH, size, configs), curves, epoch }
     };
-    (0..tasks).map(|task| (format!("{values} {task}"), table(task))).collect()
+    (0..shape[0]).map(|task| (format!("LCBench {task}"), table(task))).collect()
+}
+
+/// TaskSet: validation loss of fifty reports of a minute each; diverged ones count as twice the untrained loss.
+fn taskset(folder: &Path) -> Vec<(String, Table)> {
+    let Some(read) = arrays(folder, "taskset_dev.npz", &["hp", "valid"]) else { return Vec::new() };
+    let [(size, settings), (shape, losses)] = &read[..] else { panic!("two were asked for") };
+    let (rows, columns) = (shape[1], shape[2]);
+    let mut settings = settings.clone();
+    for row in settings.chunks_mut(size[1]) {
+        row[1] = 1.0 - row[1];
+        row[2] = 1.0 - row[2];
+    }
+    let table = |task: usize| {
+        let of = |row: usize| (task * rows + row) * columns..(task * rows + row + 1) * columns;
+        let mut untrained: Vec<f64> = (0..rows).map(|row| losses[of(row)][0]).filter(|loss| loss.is_finite()).collect();
+        untrained.sort_by(f64::total_cmp);
+        let worst = 2.0 * untrained[untrained.len() / 2];
+        let capped = |loss: &f64| if loss.is_finite() { -loss.min(worst) } else { -worst };
+        let curves = (0..rows).map(|row| losses[of(row)][1..].iter().map(capped).collect()).collect();
+        Table { axes: &TASKSET, points: points(&TASKSET, size, &settings), curves, epoch: vec![60.0; rows] }
+    };
+    (0..shape[0]).map(|task| (format!("TaskSet {task}"), table(task))).collect()
 }
 
 struct Curves {
@@ -129,11 +214,11 @@ struct Curves {
 
 impl World for Curves {
     fn value(&self, assignment: &Assignment, epoch: u64) -> f64 {
-        self.table.curves[self.table.row(&assignment.recipe)][epoch as usize - 1]
+        self.table.value(&assignment.recipe, epoch)
     }
 
     fn epoch_time(&self, assignment: &Assignment) -> Duration {
-        Duration::from_secs_f64(self.table.epoch[self.table.row(&assignment.recipe)])
+        Duration::from_secs_f64(self.table.epoch_seconds(&assignment.recipe))
     }
 
     fn fault(&mut self, _: &Assignment, _: u64) -> Option<Fault> {
@@ -185,7 +270,8 @@ async fn night(table: &Table, way: &Way, trainings: f64, seed: u64) -> Morning {
         pruner: way.pruner.clone(),
         max_trials: None,
         max_step: Some(table.epochs()),
-        ..StudyConfig::new(SearchSpace(CARRIERS.iter().map(parameter).collect()))
+        cost: Some("train_seconds".to_owned()),
+        ..StudyConfig::new(SearchSpace(CARRIERS[..table.axes.len()].iter().map(parameter).collect()))
     };
     let recipe = Recipe { epochs: table.epochs(), ..Recipe::default() };
     let work = Work {
@@ -241,8 +327,7 @@ async fn night(table: &Table, way: &Way, trainings: f64, seed: u64) -> Morning {
     let chosen = best(complete.collect()).or_else(|| best(study.trials().iter().collect()));
     let regret = chosen.map_or(f64::NAN, |(_, params)| {
         let recipe = nightsweep_trials::bind::bind(&recipe, &params).unwrap();
-        let row = table.row(&recipe);
-        table.regret(table.curves[row][table.epochs() as usize - 1])
+        table.regret(table.value(&recipe, table.epochs()))
     });
     let used = (machine.now() - begin).as_secs_f64();
     Morning {
@@ -262,8 +347,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let seeds: u64 = std::env::var("NIGHTSWEEP_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(1);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let mut all = tables(&folder, "lcbench_dev.npz", "configs", "val_acc", Some("time"));
-    all.extend(tables(&folder, "taskset_dev.npz", "hp", "valid", None));
+    let all = [lcbench(&folder), taskset(&folder)].concat();
     let (mut late, mut nights) = (0, 0);
     let mut one_night: Option<Morning> = None;
     println!("| way to spend the night | trainings paid | regret, mean | geometric | median | busy | nights |");

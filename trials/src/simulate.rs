@@ -372,6 +372,7 @@ impl<W: World> Simulated<W> {
         let assignment = &training.assignment;
         let Assignment { trial, attempt, metric, .. } = *assignment;
         let mut metrics = BTreeMap::from([(metric.name().to_owned(), self.world.value(assignment, step))]);
+        metrics.insert("train_seconds".to_owned(), self.world.epoch_time(assignment).as_secs_f64());
         if let Some(bytes) = self.world.gpu_memory(assignment) {
             metrics.insert("device_memory_bytes".to_owned(), bytes as f64);
         }

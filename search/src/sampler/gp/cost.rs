@@ -1,7 +1,8 @@
 //! What an epoch of a point will cost: expected improvement per second (Snoek et al. 2012, arXiv 1206.2944).
 //!
 //! Cheap points first and the best at any price at last: the weight of the cost falls with the share of the trials that is
-//! left (Lee et al. 2020, arXiv 2003.10870). Without a number of trials the weight stays one.
+//! left (Lee et al. 2020, arXiv 2003.10870); how many there will be is said by the study or by the plan of its time.
+//! Without either, the weight stays one.
 
 use super::model::Model;
 use crate::domain::Point;
@@ -29,7 +30,7 @@ impl Cost {
         let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
         let deviation = (logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / logs.len().max(1) as f64).sqrt();
         let left = |most: u64| 1.0 - (view.trial.0 as f64 / most.max(1) as f64).min(1.0);
-        let weight = view.config.max_trials.map_or(1.0, left) * deviation;
+        let weight = view.history.expected().or(view.config.max_trials).map_or(1.0, left) * deviation;
         if logs.len() < LEAST_TRIALS || deviation < LEAST_DEVIATION || weight <= 0.0 {
             return Self { model: None };
         }
