@@ -284,7 +284,7 @@ impl Confirmed {
             let (low, high) = accuracies
                 .iter()
                 .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
-            let _ = writeln!(text, "Test accuracy: {mean:.4} (from {low:.4} to {high:.4} over its seeds)");
+            let _ = writeln!(text, "- Test accuracy: {mean:.4} (from {low:.4} to {high:.4} over its seeds)");
         }
         // The one that was chosen first owes part of its value to luck.
         let chosen = self.standings.iter().filter_map(|standing| Some((selected(standing.candidate)?, standing)));
@@ -295,7 +295,7 @@ impl Confirmed {
             let luck = if is_maximized { value - mean } else { mean - value };
             let _ = writeln!(
                 text,
-                "Luck of the selection (winner's curse): trial {} was chosen at {value:.4} and has {mean:.4} on fresh seeds: {luck:+.4}",
+                "- Luck of the selection (winner's curse): trial {} was chosen at {value:.4} and has {mean:.4} on fresh seeds: {luck:+.4}",
                 standing.candidate,
             );
         }
@@ -306,7 +306,7 @@ impl Confirmed {
             .map(|standing| standing.candidate.to_string())
             .collect();
         if !tied.is_empty() {
-            let _ = writeln!(text, "Not to be told from the winner at 95 %: trial {}", tied.join(", trial "));
+            let _ = writeln!(text, "- Not to be told from the winner at 95 %: trial {}", tied.join(", trial "));
         }
         let _ = writeln!(
             text,
