@@ -39,9 +39,8 @@ const ROWS: [Row; 8] = [
     ("device", |it| html! { (it.device) }),
     ("hardware", |it| html! { (it.hardware) }),
     ("libraries", |it| {
-        html! {
-            @for (name, version) in &it.libraries { span.library { (name) " " (version) } " " }
-        }
+        let libraries: Vec<String> = it.libraries.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        html! { (libraries.join(", ")) }
     }),
     ("seed of the study", |it| html! { (it.study_seed) }),
     ("seed of the trial", |it| html! { (it.trial_seed) }),
