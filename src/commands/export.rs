@@ -46,6 +46,10 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
     let store = studies::open_existing(runs).await?;
     let row = studies::find(&store, arguments.study.as_deref()).await?;
     if let Some(format) = arguments.format {
+        if arguments.trial != "best" {
+            let message = format!("`--format` writes a study as a whole, and not `{}` alone", arguments.trial);
+            return Err(advise(message, "leave it out; `--study NAME` says which study"));
+        }
         return whole(&store, &row, format, arguments.output.as_deref()).await;
     }
     let output = arguments.output.as_deref().unwrap_or(Path::new("best"));

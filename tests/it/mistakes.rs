@@ -56,6 +56,15 @@ fn a_changed_study_is_refused_under_its_old_name() {
 }
 
 #[test]
+fn a_trial_is_no_study_to_be_exported() {
+    let place = Workplace::new(&STUDY.replace("trials = 6", "trials = 1"));
+    place.succeed(&RUN);
+    let output = place.run(&["export", "3", "--format", "csv"]);
+    let errors = flat(&output.stderr);
+    assert!(errors.contains("`--format` writes a study as a whole, and not `3` alone"), "{errors}");
+}
+
+#[test]
 fn a_store_that_is_none_is_left_alone() {
     let place = Workplace::new(STUDY);
     std::fs::create_dir(place.path("nightsweep-runs")).unwrap();
