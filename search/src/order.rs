@@ -62,6 +62,11 @@ pub enum Order {
         /// No fewer than were started.
         trials: u64,
     },
+    /// Be over so long after the order, whenever it was to be over until then. To the search it is nothing.
+    Deadline {
+        /// Seconds.
+        in_seconds: u64,
+    },
 }
 
 impl Order {
@@ -73,7 +78,7 @@ impl Order {
             | Self::Resume { trial }
             | Self::Finish { trial }
             | Self::Retry { trial } => Some(*trial),
-            Self::Enqueue { .. } | Self::Hold | Self::Release | Self::Extend { .. } => None,
+            Self::Enqueue { .. } | Self::Hold | Self::Release | Self::Extend { .. } | Self::Deadline { .. } => None,
         }
     }
 }

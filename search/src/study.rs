@@ -230,7 +230,7 @@ impl Study {
                 state => refuse(*trial, state, "tried again"),
             },
             Order::Enqueue { params } => Ok(self.config.space.contains(params)?),
-            Order::Hold | Order::Release => Ok(()),
+            Order::Hold | Order::Release | Order::Deadline { .. } => Ok(()),
             Order::Extend { trials } if *trials < self.fresh => {
                 Err(TellError::TooFew { trials: *trials, started: self.fresh })
             }
@@ -259,6 +259,7 @@ impl Study {
             Order::Hold => self.held = true,
             Order::Release => self.held = false,
             Order::Extend { trials } => self.config.max_trials = Some(*trials),
+            Order::Deadline { .. } => {}
         }
         Ok(())
     }

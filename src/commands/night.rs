@@ -16,7 +16,7 @@ use nightsweep_trials::launch::Local;
 use nightsweep_trials::notify::Herald;
 use nightsweep_trials::pace::Pace;
 use nightsweep_trials::slots::{self, Slot};
-use nightsweep_trials::time_plan::{Stage, TimePlan};
+use nightsweep_trials::time_plan::{self, Stage, TimePlan};
 use nightsweep_trials::worker::chain;
 use nightsweep_web::Ordered;
 use tokio::sync::{mpsc, oneshot};
@@ -58,6 +58,8 @@ pub struct Night<'a> {
     deadline: Option<Instant>,
     /// The whole length of the night.
     length: Duration,
+    /// What of it comes after the deadline: scoring the test split and the report.
+    aftermath: Duration,
     /// With a deadline, what is known of the time that things take.
     time: Option<TimePlan>,
     /// Whether a confirmation is under way, of which nothing can be asked.
@@ -92,6 +94,7 @@ impl<'a> Night<'a> {
             slots,
             deadline,
             length,
+            aftermath: Duration::ZERO,
             time: None,
             is_racing,
             herald: None,
@@ -107,7 +110,8 @@ impl<'a> Night<'a> {
         let Some(deadline) = &mut self.deadline else { return };
         let trainings = (plan.confirm.top * plan.confirm.seeds) as u32;
         let scoring = pace.slowest_validation() * TEST_PER_VALIDATION * trainings;
-        *deadline -= (REPORT + scoring).min(self.length.mul_f64(MOST_REPORT));
+        self.aftermath = (REPORT + scoring).min(self.length.mul_f64(MOST_REPORT));
+        *deadline -= self.aftermath;
         self.time = Some(TimePlan { pace, stage: Stage::Race, forecast });
     }
 
@@ -176,6 +180,7 @@ impl<'a> Night<'a> {
             slots: self.slots.clone(),
             options: Options {
                 deadline: self.deadline,
+                aftermath: self.aftermath,
                 silence: plan.silence_seconds.map_or(Options::default().silence, Duration::from_secs),
                 trial_limit: plan.trial_limit_seconds.map(Duration::from_secs),
                 disk: plan.disk,
@@ -192,7 +197,13 @@ impl<'a> Night<'a> {
         };
         let summary = controller::run(session, &mut Local::new(), &mut self.orders, &mut show).await;
         progress.finish();
-        summary.into_diagnostic()
+        let summary = summary.into_diagnostic()?;
+        if let (Some(before), Some(now)) = (self.deadline, summary.deadline) {
+            // A person may have moved it.
+            self.length = time_plan::moved(self.length, before, now);
+            self.deadline = Some(now);
+        }
+        Ok(summary)
     }
 
     /// Time until the deadline, if there is one.

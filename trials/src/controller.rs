@@ -19,8 +19,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use nightsweep_search::{
-    Attempt, Event, FailureCause, Order, Origin, PauseReason, Study, Suggestion, TellError, TrialNumber, TrialState,
-    Verdict, Wish,
+    Attempt, Event, FailureCause, Order, Origin, PauseReason, Study, Suggestion, TrialNumber, TrialState, Verdict, Wish,
 };
 use nightsweep_store::{Level, Seq, Store, StudyId};
 use tokio::sync::mpsc;
@@ -28,7 +27,7 @@ use tracing::{info, warn};
 
 use self::book::Book;
 use self::seat::{Job, Life, Seat, Why};
-pub use self::session::{Control, Ending, Options, RunError, Session, Summary, Work, trial_folder};
+pub use self::session::{Control, Ending, Options, OrderError, RunError, Session, Summary, Work, trial_folder};
 use self::time::Schedule;
 use crate::executor::{Executor, WorkerId};
 use crate::pace::Family;
@@ -43,6 +42,9 @@ use crate::worker::chain;
 const KILL_GRACE: Duration = Duration::from_secs(30);
 /// A turn of the loop that comes this much too late means that the controller itself was stopped.
 const OVERSLEPT: Duration = Duration::from_secs(5);
+
+/// The farthest deadline that a person can ask for, so that no clock overflows: a leap year.
+const FARTHEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// Leads a study until it is done, or its time is, or a person says so. Each event is shown once it is in the log.
 pub async fn run<E: Executor>(
@@ -384,15 +386,28 @@ impl<E: Executor> Controller<'_, E> {
                 Ok(())
             }
             Control::Order { by, order, answer } => {
-                let allowed = self.study.allows(&order);
+                let allowed = self.allows(&order);
                 if allowed.is_ok() {
                     self.follow(by, order).await?;
                 }
                 // Whoever asked may be gone.
-                let _: Result<(), Result<(), TellError>> = answer.send(allowed);
+                let _: Result<(), Result<(), OrderError>> = answer.send(allowed);
                 Ok(())
             }
         }
+    }
+
+    /// Whether the order can be followed as the run stands.
+    fn allows(&self, order: &Order) -> Result<(), OrderError> {
+        self.study.allows(order)?;
+        let Order::Deadline { in_seconds } = order else { return Ok(()) };
+        if self.options.deadline.is_none() {
+            return Err(OrderError::NoDeadline);
+        }
+        if matches!(self.phase, Phase::Ending { .. }) {
+            return Err(OrderError::Ending);
+        }
+        if *in_seconds > FARTHEST.as_secs() { Err(OrderError::TooFar) } else { Ok(()) }
     }
 
     /// Logs what a person asked for, and begins with it.
@@ -410,6 +425,7 @@ impl<E: Executor> Controller<'_, E> {
             Order::Hold => self.interrupt(|_| true),
             Order::Resume { .. } | Order::Finish { .. } | Order::Retry { .. } | Order::Enqueue { .. } => {}
             Order::Release | Order::Extend { .. } => {}
+            Order::Deadline { in_seconds } => self.move_deadline(Duration::from_secs(in_seconds)).await?,
         }
         Ok(())
     }
@@ -476,7 +492,7 @@ impl<E: Executor> Controller<'_, E> {
         for trial in self.study.trials() {
             *states.entry(state_name(trial.state)).or_default() += 1;
         }
-        Ok(Summary { ending, states })
+        Ok(Summary { ending, states, deadline: self.options.deadline })
     }
 
     /// When something is due if nothing is heard.

@@ -1,7 +1,7 @@
 //! The plan of a run with a deadline: what is begun gets somewhere before it, and a slice at its end is kept for the
 //! confirmation, as long as that will take by what is known, and no longer than `[confirm]` allows.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nightsweep_search::{Study, TrialNumber};
 
@@ -75,6 +75,11 @@ impl TimePlan {
         let slowest = self.pace.slowest().unwrap_or(LONGEST_GOODBYE);
         slowest.mul_f64(LETTING_GO).clamp(SHORTEST_GOODBYE, LONGEST_GOODBYE)
     }
+}
+
+/// The length of a night whose end was moved from one moment to another.
+pub fn moved(night: Duration, from: Instant, to: Instant) -> Duration {
+    (night + to.saturating_duration_since(from)).saturating_sub(from.saturating_duration_since(to))
 }
 
 /// How often all slots are filled with trainings of the confirmation.

@@ -134,6 +134,9 @@ document.addEventListener("submit", (event) => {
   } else if (form.matches(".extend")) {
     event.preventDefault();
     tell(place, () => send(place.dataset.orders, { order: "extend", trials: Number(fields.get("trials")) }));
+  } else if (form.matches(".deadline")) {
+    event.preventDefault();
+    tell(place, () => send(place.dataset.orders, { order: "deadline", in_seconds: Math.round(Number(fields.get("hours")) * 3600) }));
   } else if (form.matches(".enqueue")) {
     event.preventDefault();
     const typed = (text) => (text === "true" ? true : text === "false" ? false : text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text);

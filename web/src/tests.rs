@@ -389,7 +389,7 @@ async fn prometheus_is_told_what_the_store_knows() {
 
 #[tokio::test]
 async fn the_plan_of_the_night_is_shown_while_somebody_leads_the_study() {
-    let fixture = Fixture::new().await;
+    let mut fixture = Fixture::new().await;
     let outlook = nightsweep_search::Outlook {
         left_seconds: 7200.0,
         reserved_seconds: 1200.0,
@@ -407,7 +407,12 @@ async fn the_plan_of_the_night_is_shown_while_somebody_leads_the_study() {
     for expected in ["Plan of the night", "123 trials", "judged after 1, 3", "are confirmed"] {
         assert!(page.contains(expected), "`{expected}` is not in {page}");
     }
-    assert!(!page.contains("7777"));
+    assert!(!page.contains("7777") && !page.contains("hours until the end"));
+    let (sender, _orders) = tokio::sync::mpsc::unbounded_channel::<crate::Ordered>();
+    fixture.settings = WebSettings::default().with_orders(NAME, sender);
+    let page = fixture.get(ADDRESS).await.1;
+    let hours = page.split("hours until the end").nth(1).unwrap().split('>').next().unwrap();
+    assert!(hours.contains("value=\"2.0\""), "{hours}");
     let closed = Event::Closed { reason: "the search is done".to_owned(), needs_help: false };
     fixture.store.append(fixture.study, &closed).await.unwrap();
     assert!(!fixture.get(ADDRESS).await.1.contains("Plan of the night"));
@@ -492,13 +497,18 @@ async fn an_order_goes_to_whoever_leads_the_study() {
     assert_eq!(send(&fixture, r#"{ "by": "eve", "order": "extend", "trials": 9 }"#).await.0, StatusCode::OK);
     let (status, answer) = send(&fixture, r#"{ "order": "stop", "trial": 0 }"#).await;
     assert_eq!((status, answer.as_str()), (StatusCode::CONFLICT, r#"{"error":"trial 0 is complete"}"#));
+    let deadline = r#"{ "order": "deadline", "in_seconds": 5400 }"#;
+    assert_eq!(send(&fixture, deadline).await.0, StatusCode::OK);
+    let wrong = r#"{ "order": "deadline", "in_seconds": -1 }"#;
+    assert_eq!(send(&fixture, wrong).await.0, StatusCode::BAD_REQUEST);
     let point = r#"{ "order": "enqueue", "params": { "lr": 1, "<b>optimizer": "sgd" } }"#;
     assert_eq!(send(&fixture, point).await.0, StatusCode::OK);
     assert_eq!(send(&fixture, r#"{ "order": "dance" }"#).await.0, StatusCode::BAD_REQUEST);
     fixture.settings = WebSettings::default();
     let heard = leader.await.unwrap();
     assert_eq!(heard[0], ("eve".to_owned(), nightsweep_search::Order::Extend { trials: 9 }));
-    let nightsweep_search::Order::Enqueue { params } = &heard[2].1 else { panic!("{heard:?}") };
+    assert_eq!(heard[2].1, nightsweep_search::Order::Deadline { in_seconds: 5400 });
+    let nightsweep_search::Order::Enqueue { params } = &heard[3].1 else { panic!("{heard:?}") };
     assert_eq!(params.get("lr"), Some(&ParamValue::Float(1.0)));
 }
 

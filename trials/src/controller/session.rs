@@ -76,8 +76,11 @@ pub fn trial_folder(study: &Path, trial: TrialNumber) -> PathBuf {
 /// How patient a controller is.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// When everything has to be over: trials are interrupted then, or before it if there is a time plan.
+    /// When everything has to be over: trials are interrupted then, or before it if there is a time plan. A person may move
+    /// it.
     pub deadline: Option<Instant>,
+    /// What comes after that, of which a person who moves the deadline need not know: scoring the test split, the report.
+    pub aftermath: Duration,
     /// Longest that one attempt may train; `trial_limit_seconds` of a study file.
     pub trial_limit: Option<Duration>,
     /// A worker that says nothing for so long is killed.
@@ -99,6 +102,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             deadline: None,
+            aftermath: Duration::ZERO,
             trial_limit: None,
             // One step of a large network on one CPU thread takes minutes.
             silence: Duration::from_secs(1800),
@@ -125,8 +129,25 @@ pub enum Control {
         /// What for.
         order: Order,
         /// Hears once it is in the log, or why it is not.
-        answer: oneshot::Sender<Result<(), TellError>>,
+        answer: oneshot::Sender<Result<(), OrderError>>,
     },
+}
+
+/// Why what a person asks for is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The study does not stand so that it can be.
+    #[error(transparent)]
+    Study(#[from] TellError),
+    /// Nothing was planned for an end.
+    #[error("this run was begun without a deadline: begin it again with --until or --for")]
+    NoDeadline,
+    /// Running trials have been told to let go.
+    #[error("the run is ending already: run the study again for more time")]
+    Ending,
+    /// More than a year.
+    #[error("that deadline is too far away")]
+    TooFar,
 }
 
 /// Why a run ended. Its text goes into the log.
@@ -206,6 +227,8 @@ pub struct Summary {
     pub ending: Ending,
     /// Trials in each state, over the whole study.
     pub states: BTreeMap<&'static str, usize>,
+    /// [`Options::deadline`] as it was at the end.
+    pub deadline: Option<Instant>,
 }
 
 /// Why a run cannot go on. Its workers are killed; the log is whole.

@@ -7,7 +7,7 @@ use nightsweep_search::{Event, Loss, Order, Outlook, PauseReason, Suggestion, Tr
 use super::session::RunError;
 use super::{Controller, Life};
 use crate::executor::Executor;
-use crate::time_plan::{Stage, TimePlan};
+use crate::time_plan::{self, Stage, TimePlan};
 
 /// In whose name trials are finished that the pruner had paused.
 const PLANNER: &str = "the time plan";
@@ -50,6 +50,19 @@ impl<E: Executor> Controller<'_, E> {
         self.schedule.logged = Some((now, reserved));
         let outlook = self.outlook(deadline.saturating_duration_since(now), reserved);
         self.log(Event::Planned { outlook }).await
+    }
+
+    /// Lets everything be over after so long instead of when it was to be, and plans the rest anew.
+    pub(super) async fn move_deadline(&mut self, left: Duration) -> Result<(), RunError> {
+        let Some(before) = self.options.deadline else { return Ok(()) };
+        let deadline = self.executor.now() + left.saturating_sub(self.options.aftermath);
+        self.options.deadline = Some(deadline);
+        if let Some(TimePlan { stage: Stage::Search { night, .. }, .. }) = self.time.as_deref_mut() {
+            *night = time_plan::moved(*night, before, deadline);
+        }
+        // Whoever moved it wants to see what is expected now.
+        self.schedule.logged = None;
+        self.plan_time().await
     }
 
     fn outlook(&self, left: Duration, reserved: Duration) -> Outlook {

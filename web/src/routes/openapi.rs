@@ -257,6 +257,7 @@ fn orders(by: &Value) -> Vec<Value> {
         order("hold", None),
         order("release", None),
         order("extend", Some(("trials", &number))),
+        order("deadline", Some(("in_seconds", &number))),
     ];
     of_trials.into_iter().chain(others).collect()
 }

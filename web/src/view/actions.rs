@@ -43,8 +43,8 @@ pub(super) fn keys() -> Markup {
     }
 }
 
-/// What can be asked of a study while it runs.
-pub(super) fn of_study(study: &StudyRow, summary: &Summary) -> Markup {
+/// What can be asked of a study while it runs; of its end, in milliseconds since 1970, if it has one.
+pub(super) fn of_study(study: &StudyRow, summary: &Summary, end_ms: Option<i64>) -> Markup {
     let address = orders(study);
     html! {
         div.orders data-orders=(address) {
@@ -54,6 +54,14 @@ pub(super) fn of_study(study: &StudyRow, summary: &Summary) -> Markup {
                 label { "trials in all "
                     input name="trials" type="number" min=(summary.counts.total()) value=(summary.counts.total() + 10) required; }
                 button { "Extend" }
+            }
+            @if let Some(end_ms) = end_ms {
+                @let hours = (end_ms - format::now_ms()).max(0) as f64 / 3_600_000.0;
+                form.deadline {
+                    label { "hours until the end"
+                        input name="hours" type="number" min="0" max="8784" step="any" value=(format!("{hours:.1}")) required; }
+                    button { "Move the end" }
+                }
             }
             span.answer role="status" {}
         }
@@ -72,6 +80,9 @@ pub(super) fn words(order: &Order) -> String {
         Order::Hold => "pause the study".to_owned(),
         Order::Release => "go on with the study".to_owned(),
         Order::Extend { trials } => format!("start {trials} trials in all"),
+        Order::Deadline { in_seconds } => {
+            format!("be over in {}", format::duration(in_seconds.saturating_mul(1000)))
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
             (tabs(study, "board"))
         }
         div #notice data-patch { (morning::notice(summary, &content.morning)) }
-        @if content.led { (super::actions::of_study(study, summary)) }
+        @if content.led { (super::actions::of_study(study, summary, end_ms(content))) }
         @if let Some(name) = confirms {
             p.unit { "The best trials of " a href=(study_address(name)) { (name) } ", trained again on fresh seeds: each trial here is one candidate on one seed. What follows from it stands on the page of that study." }
         } @else {
@@ -102,6 +102,13 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
         (super::actions::keys())
     };
     page(&study.name, Page::Board(&study.name), trail, markup)
+}
+
+/// When the run that leads the study was to end by its last plan, in milliseconds since 1970.
+fn end_ms(content: &BoardPage) -> Option<i64> {
+    let (at_ms, outlook) = content.outlook.as_ref()?;
+    let is_open = matches!(content.summary.controller, Controller::Open { since_ms, .. } if since_ms <= *at_ms);
+    is_open.then(|| super::outlook::end_ms(*at_ms, outlook))
 }
 
 fn glance(study: &StudyRow, summary: &Summary) -> Markup {

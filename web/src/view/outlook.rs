@@ -7,9 +7,8 @@ use crate::format;
 
 /// What the controller expected at that time, in milliseconds since 1970.
 pub(super) fn outlook(at_ms: i64, outlook: &Outlook) -> Markup {
-    let after = |seconds: f64| at_ms.saturating_add((seconds.max(0.0) * 1000.0) as i64);
-    let end = after(outlook.left_seconds);
-    let confirms_from = after(outlook.left_seconds - outlook.reserved_seconds);
+    let end = end_ms(at_ms, outlook);
+    let confirms_from = after(at_ms, outlook.left_seconds - outlook.reserved_seconds);
     let left = (end - format::now_ms()).max(0).cast_unsigned();
     let time = |seconds: f64| format::duration((seconds.max(0.0) * 1000.0) as u64);
     html! {
@@ -56,4 +55,13 @@ pub(super) fn outlook(at_ms: i64, outlook: &Outlook) -> Markup {
             }
         }
     }
+}
+
+/// When it ends, as expected at that time; both in milliseconds since 1970.
+pub(super) fn end_ms(at_ms: i64, outlook: &Outlook) -> i64 {
+    after(at_ms, outlook.left_seconds)
+}
+
+fn after(at_ms: i64, seconds: f64) -> i64 {
+    at_ms.saturating_add((seconds.max(0.0) * 1000.0) as i64)
 }

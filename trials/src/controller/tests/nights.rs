@@ -122,6 +122,60 @@ async fn a_whole_night_uses_its_slots_and_ends_in_time() {
 }
 
 #[tokio::test]
+async fn a_person_moves_the_deadline_and_the_rest_is_planned_anew() {
+    let check = async |asked_seconds: u64, confirm: Confirm, expected_hours: std::ops::Range<f64>| {
+        let mut luck = ChaCha8Rng::seed_from_u64(4);
+        let mut night = study(4, hours(3), confirm, &mut luck).await;
+        night.options.aftermath = Duration::from_secs(60);
+        let mut machine = night.simulated(Weather::new(4, &[], 0.0));
+        let mut is_asked = false;
+        let wish = |event: &Event| {
+            let now = matches!(event, Event::Completed { .. }) && !std::mem::replace(&mut is_asked, true);
+            now.then(|| order(Order::Deadline { in_seconds: asked_seconds }))
+        };
+        let summary = night.run(&mut machine, wish).await;
+        assert_eq!(summary.ending, Ending::Deadline);
+        night.check().await;
+        check_machine(&machine, "a moved deadline");
+        let ran = machine.now().duration_since(night.begin).as_secs_f64() / 3600.0;
+        assert!(expected_hours.contains(&ran), "{asked_seconds} s: it ran for {ran} h");
+        let deadline = summary.deadline.unwrap();
+        assert!(machine.now() <= deadline, "{asked_seconds} s: it ends late");
+        let events = night.events().await;
+        let asked =
+            events.iter().position(|event| matches!(event, Event::Ordered { order: Order::Deadline { .. }, .. }));
+        let asked = asked.expect("it is logged");
+        let Event::Planned { outlook } = &events[asked + 1] else { panic!("{:?}", events[asked + 1]) };
+        assert_eq!(outlook.left_seconds, asked_seconds.saturating_sub(60) as f64);
+        outlook.reserved_seconds
+    };
+    check(6 * 3600, confirm_none(), 6.0..7.5).await;
+    check(600, confirm_none(), 0.2..2.0).await;
+    check(0, confirm_none(), 0.1..1.8).await;
+    // The confirmation may have its share of the longer night.
+    let confirm = || Confirm { top: 50, seeds: 50, share: 0.25 };
+    let reserved = check(11 * 3600, confirm(), 8.0..12.0).await / 3600.0;
+    assert!((2.7..3.5).contains(&reserved), "{reserved} h reserved");
+}
+
+#[tokio::test]
+async fn a_deadline_that_cannot_be_moved_is_refused() {
+    let check = async |night: Night, in_seconds: u64, expected: &str| {
+        let (answer, mut told) = tokio::sync::oneshot::channel();
+        let mut ask = Some(Control::Order { by: "eve".to_owned(), order: Order::Deadline { in_seconds }, answer });
+        let wish = |event: &Event| if matches!(event, Event::Reported { .. }) { ask.take() } else { None };
+        let mut machine = night.simulated(Weather::new(5, &[], 0.0));
+        night.run(&mut machine, wish).await;
+        assert_eq!(told.try_recv().unwrap().unwrap_err().to_string(), expected);
+        assert!(!night.events().await.iter().any(|event| matches!(event, Event::Ordered { .. })));
+    };
+    let without = "this run was begun without a deadline: begin it again with --until or --for";
+    check(Night::new(2, 2).await, 3600, without).await;
+    let mut luck = ChaCha8Rng::seed_from_u64(5);
+    check(study(2, hours(1), confirm_none(), &mut luck).await, u64::MAX, "that deadline is too far away").await;
+}
+
+#[tokio::test]
 async fn what_is_not_finished_by_the_end_of_the_search_is_not_begun() {
     let mut luck = ChaCha8Rng::seed_from_u64(1);
     let mut night = study(4, hours(3), confirm_none(), &mut luck).await;
