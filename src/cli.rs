@@ -540,6 +540,8 @@ pub enum LearnMethod {
     Controller,
     /// A differentiable relaxation (DADA): one training, with gradients.
     Relaxed,
+    /// Population-based training (PBA): eight trainings side by side, whose policies change as they go; a schedule.
+    Pba,
     /// RandAugment's two numbers from a grid: a training for each.
     RandAugment,
     /// TrivialAugment: nothing is learned.
@@ -551,11 +553,14 @@ pub enum LearnMethod {
 pub struct PolicyCompare {
     #[command(flatten)]
     pub children: Children,
-    /// What to compare; the others are held against the first. Each is made of parts joined by +: flip, crop, a file of a
+    /// What to compare. Each is made of parts joined by +: flip, crop, a file of a
     /// policy, rand_augment, trivial_augment, auto_augment, aug_mix, or none. For example
     /// none,flip+crop,trivial_augment+flip+crop,policy.toml+crop.
     #[arg(long, value_delimiter = ',', required = true, num_args = 1..)]
     pub policies: Vec<String>,
+    /// Those of them that all others are held against; else the first.
+    #[arg(long, value_delimiter = ',', num_args = 1..)]
+    pub against: Vec<String>,
     /// Seeds for each.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,

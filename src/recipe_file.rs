@@ -7,7 +7,7 @@ use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_trainer::data::DataSpec;
 use nightsweep_trainer::{Metric, Recipe, TrialSeed};
 use nightsweep_trials::error::Mistake;
-use nightsweep_trials::study_file;
+use nightsweep_trials::{Plan, study_file};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::StudyFileReport;
@@ -48,6 +48,16 @@ pub struct Expected {
 }
 
 impl RecipeFile {
+    /// A recipe on a study's data, for a process that looks at them before the first trial, from wherever it runs.
+    pub fn of(plan: &Plan, recipe: Recipe) -> Self {
+        let mut data = plan.data.clone();
+        if plan.folder.join(&data.path).exists() {
+            data.path = plan.folder.join(&data.path).display().to_string();
+        }
+        let seed = TrialSeed { study: plan.seed, trial: 0 };
+        Self { metric: plan.metric, seed, data, recipe, expected: None }
+    }
+
     /// Reads a file, with mistakes shown where they are.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)

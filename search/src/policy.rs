@@ -2,6 +2,7 @@
 //! of a search space. What an operation does to an image is not known here.
 
 mod density;
+mod schedule;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -9,6 +10,7 @@ use crate::params::{ParamValue, Params};
 use crate::space::{Condition, Distribution, Parameter, Scale, SearchSpace};
 
 pub use density::{DensityMatching, Proposal, Settings};
+pub use schedule::{Phase, ScheduleSearch, ScheduleSettings, Turn};
 
 /// Least chance of an operation in a searched sub-policy: at 0 it would be no operation, which density matching, for one,
 /// likes best.

@@ -7,7 +7,7 @@ use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_store::Store;
 use nightsweep_trainer::data;
 use nightsweep_trainer::fit::{RateCurve, SuggestedRates};
-use nightsweep_trainer::{DeviceName, Job, Metric, RangeTest, TrialSeed, device};
+use nightsweep_trainer::{DeviceName, Job, Metric, RangeTest, device};
 use nightsweep_trials::Plan;
 use nightsweep_web::figure::{Axis, Colour, Content, Figure, Format, Kind, Mark, Panel, Theme};
 use serde::{Deserialize, Serialize};
@@ -149,13 +149,8 @@ pub async fn find_rates(store: &Store, plan: &mut Plan, folder: &Path, device: D
 async fn measure(plan: &Plan, rate: &str, folder: &Path, picture: &Path, device: DeviceName) -> Result<SuggestedRates> {
     let advice = "give it a range, as { low = 1e-3, high = 1.0, log = true }";
     let recipe = plan.recipe_to_measure(rate).into_diagnostic()?;
-    let mut data = plan.data.clone();
-    if plan.folder.join(&data.path).exists() {
-        data.path = plan.folder.join(&data.path).display().to_string();
-    }
-    let seed = TrialSeed { study: plan.seed, trial: 0 };
     let file = folder.join(format!("lr-find-{rate}.toml"));
-    RecipeFile { metric: plan.metric, seed, data, recipe, expected: None }.write(&file)?;
+    RecipeFile::of(plan, recipe).write(&file)?;
     let mut command = Command::new(std::env::current_exe().into_diagnostic()?);
     command.arg("lr-find").arg(&file).arg("--json").arg("--output").arg(picture).arg("--device");
     let output = command.arg(device.to_string()).kill_on_drop(true).output().await.into_diagnostic()?;

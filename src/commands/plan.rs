@@ -27,6 +27,10 @@ pub async fn plan(arguments: &cli::Plan) -> Result<Ending> {
     let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
     // What is wrong with the data is said once, and not by each probe.
     data::load(&plan.data, &plan.folder, plan.seed).into_diagnostic()?;
+    if let Some(learning) = &plan.policy {
+        println!("note: a policy is learned before the first trial, for {} and a table of harm", learning.budget);
+    }
+    plan.expect_policy();
     let measured = timing::measure(&plan, &slots).await?;
     if let Some(length) = length {
         let search = length.mul_f64(plan.confirm.search_share());

@@ -1,8 +1,9 @@
 //! `nightsweep policy`: which augmentation suits some images.
 
 mod compare;
-mod harm;
+pub mod harm;
 mod learn;
+pub mod study;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! `nightsweep report`: who won, what it beat, what mattered, what was tried and what was wasted.
 
+mod policies;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -76,10 +78,16 @@ pub async fn text(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Re
     let ancestry = store.ancestry(row.id, best.number).await.into_diagnostic()?;
     head.push_str(&won(&trials, best, &ancestry, confirmed.as_ref(), plan));
     let mattered = mattered(&trials, store, row, plan).await?;
+    let folder = studies::folder(runs, &row.name);
+    let policies = ReportPart {
+        pictures: policies::pictures(plan, &folder),
+        ..part(policies::section(&trials, best, plan, &folder), &[])
+    };
     Ok(ReportText {
         parts: vec![
             part(head, &["history", "curves"]),
             part(mattered, &["importance", "slice"]),
+            policies,
             part(table(&trials, plan), &["pareto"]),
             part(spent(&trials, summary.active_ms), &["slots", "failures"]),
             part(again(row), &[]),
@@ -89,7 +97,7 @@ pub async fn text(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Re
 }
 
 fn part(markdown: String, figures: &'static [&'static str]) -> ReportPart {
-    ReportPart { markdown, figures }
+    ReportPart { markdown, figures, pictures: Vec::new() }
 }
 
 fn head(row: &StudyRow, summary: &Summary) -> String {

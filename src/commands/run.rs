@@ -23,7 +23,7 @@ use super::confirm::{Confirmed, Race};
 use super::event_files::Follower;
 use super::files::RunsFolder;
 use super::night::{Night, Rest};
-use super::{confirm, lr_find, studies, timing};
+use super::{confirm, lr_find, policy, studies, timing};
 use crate::cli::Run;
 use crate::failure::{Ending, HeldError, StudyFileReport, advise};
 
@@ -51,6 +51,7 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     let seen = look_at_data(&plan, runs).await?;
     let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
     lr_find::find_rates(&store, &mut plan, &folder, slots[0].device).await?;
+    policy::study::learn_policy(&store, &mut plan, &folder, slots[0].device, deadline).await?;
     let mut night = Night::new(runs, &store, slots.clone(), deadline);
     plan_time(&mut night, &mut plan).await?;
     let row = find_or_create(&store, &plan).await?;
@@ -362,7 +363,7 @@ async fn warm_start(store: &Store, plan: &Plan) -> Result<Vec<Event>> {
         let complete = || study.trials().iter().filter_map(|trial| Some((&trial.params, trial.value?)));
         let known = events.len();
         for (params, value) in complete() {
-            let params = bind::carry_over(&earlier.recipe, params, &plan.space);
+            let params = bind::carry_over(&earlier.recipe, params, &plan.recipe, &plan.space);
             let params = params.filter(|params| !plan.knowledge.forbid.iter().any(|forbid| forbid.forbids(params)));
             events.extend(params.map(|params| Event::Imported { params, value, from: Some(name.clone()) }));
         }

@@ -21,12 +21,14 @@ fn a_policy_is_learned_within_what_is_harmless_and_compared() {
     assert_eq!((table.data.as_str(), table.images), ("arrows-and-disks", 160));
     assert!(fs::read(place.path("harm.png")).unwrap().starts_with(b"\x89PNG"));
 
-    for method in ["relaxed", "density", "rand_augment", "controller", "trivial_augment"] {
+    for method in ["relaxed", "density", "rand_augment", "controller", "pba", "trivial_augment"] {
         let file = format!("{method}.toml");
         let words = ["--method", method, "--within", "harm.toml", "--budget", "4s", "-o", &file, "--reduced", "400"];
         place.succeed(&[&["policy", "learn"], &CHILDREN[..], &words].concat());
         let text = fs::read_to_string(place.path(&file)).unwrap();
-        policy::parse_policy(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let read = policy::PolicyFile::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let learned = read.learned.unwrap();
+        assert_eq!((learned.data.as_str(), learned.images), ("arrows-and-disks", 400));
         let mut recipe: Recipe =
             toml::from_str(&format!("augment.policy = {{ kind = 'file', path = '{file}' }}")).unwrap();
         study_file::read_policy(&mut recipe, &place.path("")).unwrap();
@@ -34,11 +36,72 @@ fn a_policy_is_learned_within_what_is_harmless_and_compared() {
     }
 
     let policies = "none,trivial_augment+flip+crop,relaxed.toml";
-    let words = ["--policies", policies, "--seeds", "2", "--reduced", "400", "--json", "found.json"];
+    let against = "none,trivial_augment+flip+crop";
+    let words =
+        ["--policies", policies, "--against", against, "--seeds", "2", "--reduced", "400", "--json", "found.json"];
     let printed = place.succeed(&[&["policy", "compare"], &CHILDREN[..], &words].concat());
-    assert!(printed.contains("test accuracy") && printed.contains("against none"), "{printed}");
+    let heads = ["test accuracy", "against none", "against trivial_augment+flip+crop"];
+    assert!(heads.iter().all(|head| printed.contains(head)), "{printed}");
     let found: Comparison = serde_json::from_str(&fs::read_to_string(place.path("found.json")).unwrap()).unwrap();
     assert_eq!(found.rows.iter().map(|row| row.accuracies.len()).collect::<Vec<_>>(), [2, 2, 2]);
+    assert_eq!(found.rows.iter().map(|row| row.learned.is_some()).collect::<Vec<_>>(), [false, false, true]);
+}
+
+/// A study that learns a policy first.
+const STUDY: &str = r#"
+[study]
+name = "small"
+trials = 3
+[data]
+path = "arrows-and-disks"
+[recipe]
+model = { kind = "convnet", width = 4 }
+epochs = 2
+[policy]
+method = "relaxed"
+budget = "3s"
+epochs = 1
+reduced = 320
+[space.augment]
+policy = ["none", "trivial_augment"]
+[search]
+sampler = "random"
+[confirm]
+top = 0
+"#;
+
+#[test]
+fn a_study_learns_its_policy_once_tries_it_and_tells_what_it_was_worth() {
+    let place = Workplace::new(STUDY);
+    let words = ["run", "study.toml", "--no-web", "--devices", "cpu:1"];
+    let first = place.succeed(&words);
+    assert!(first.contains("policy: learned by a relaxation within 3s"), "{first}");
+    let folder = place.path("nightsweep-runs/small");
+    let learned = fs::read_to_string(folder.join("policy.toml")).unwrap();
+    assert_eq!(policy::PolicyFile::parse(&learned).unwrap().learned.unwrap().images, 320);
+    assert!(fs::read(folder.join("harm.png")).unwrap().starts_with(b"\x89PNG"));
+    let tried: Vec<String> = (0..2)
+        .map(|number| place.trials().into_iter().find(|trial| trial.number.0 == number).unwrap())
+        .map(|trial| trial.params.get("augment.policy").unwrap().to_string())
+        .collect();
+    assert_eq!(tried, ["none", "custom"]);
+
+    fs::write(folder.join("policy.toml"), "untouched").unwrap();
+    let again = place.succeed(&[&words[..], &["--trials", "4"]].concat());
+    assert!(!again.contains("policy: learned"), "{again}");
+    assert_eq!(fs::read_to_string(folder.join("policy.toml")).unwrap(), "untouched");
+    assert_eq!(place.trials().len(), 4);
+
+    let report = place.succeed(&["report"]);
+    for part in ["## Augmentation policies", "`custom` was learned by a relaxation", "| custom", "as it is (trial 0)"] {
+        assert!(report.contains(part), "no {part} in {report}");
+    }
+    place.succeed(&["report", "--html", "report.html"]);
+    assert!(fs::read_to_string(place.path("report.html")).unwrap().contains("data:image/png;base64,"));
+
+    let output = place.run(&["run", "study.toml", "--no-web", "--devices", "cpu:1", "--set", "policy.budget=4s"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("was begun with another [policy]"), "{errors}");
 }
 
 #[test]

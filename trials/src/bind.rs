@@ -4,7 +4,7 @@ use nightsweep_search::{
     Distribution, ParamValue, Parameter, Params, PointError, SearchSpace, Stretch, Trial, TrialNumber, lineage,
 };
 use nightsweep_trainer::Recipe;
-use nightsweep_trainer::recipe::{Change, RecipeError};
+use nightsweep_trainer::recipe::{Change, PolicySpec, RecipeError};
 use serde_json::Value as Json;
 
 /// Why a point is no recipe.
@@ -87,9 +87,13 @@ pub fn point_of(recipe: &Recipe, space: &SearchSpace) -> Result<Params, PointErr
     space.contains(&params).map(|()| params)
 }
 
-/// What a trial of an earlier study is in another space; `None` if it does not lie there.
-pub fn carry_over(earlier: &Recipe, params: &Params, space: &SearchSpace) -> Option<Params> {
-    point_of(&bind(earlier, params).ok()?, space).ok()
+/// What a trial of an earlier study is in another one; `None` if it does not lie in its space, or was trained with another
+/// augmentation policy of one's own: of such policies, a space knows only that there is one.
+pub fn carry_over(earlier: &Recipe, params: &Params, recipe: &Recipe, space: &SearchSpace) -> Option<Params> {
+    let trained = bind(earlier, params).ok()?;
+    let is_another =
+        matches!(trained.augment.policy, PolicySpec::Custom(_)) && trained.augment.policy != recipe.augment.policy;
+    (!is_another).then(|| point_of(&trained, space).ok()).flatten()
 }
 
 /// The value at a place, in the parameter's own type.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::confirm::Confirm;
 use crate::notify::Notify;
+use crate::policy::{Learning, Origin};
 
 /// A resolved study file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +61,12 @@ pub struct Plan {
     /// How its winners are confirmed.
     #[serde(default)]
     pub confirm: Confirm,
+    /// How the recipe's augmentation policy is learned before the first trial, if it is.
+    #[serde(default)]
+    pub policy: Option<Learning>,
+    /// Where the recipe's policy is from, once it was learned.
+    #[serde(default)]
+    pub learned: Option<Origin>,
     /// Whom to tell what becomes of it.
     #[serde(default)]
     pub notify: Notify,
@@ -128,6 +135,7 @@ impl Plan {
             ("study.objectives", self.objectives == later.objectives),
             ("study.seed", self.seed == later.seed),
             ("data", self.data == later.data),
+            ("policy", self.policy == later.policy),
             ("recipe", self.recipe == later.recipe),
             ("space", self.space == later.space),
             ("space", self.knowledge.priors == later.knowledge.priors),

@@ -5,6 +5,9 @@ mod bench;
 pub mod compare;
 mod controller;
 mod density;
+mod file;
+pub mod learning;
+mod pba;
 mod rand_augment;
 
 use nightsweep_search::ConfigError;
@@ -16,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 pub use bench::Bench;
 pub use density::Density;
+pub use file::{Origin, PolicyFile};
+pub use learning::Learning;
+pub use pba::Stretch;
 
 /// How a policy is learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +33,26 @@ pub enum Method {
     Controller,
     /// A differentiable relaxation, as DADA.
     Relaxed,
+    /// Population-based training of a schedule, as PBA.
+    Pba,
     /// RandAugment's two numbers, from a grid.
     RandAugment,
     /// TrivialAugment, with which nothing is learned.
     TrivialAugment,
+}
+
+impl Method {
+    /// As a person says it, after "by".
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Density => "density matching",
+            Self::Controller => "a controller",
+            Self::Relaxed => "a relaxation",
+            Self::Pba => "a population",
+            Self::RandAugment => "RandAugment's grid",
+            Self::TrivialAugment => "no search",
+        }
+    }
 }
 
 /// What a policy can be tried on; the one that is not simulated is [`Bench`].
@@ -44,6 +66,13 @@ pub trait Lab {
     /// The mean likelihood of the right class, in [0, 1], that a child trained without the fold's images gives them under
     /// a sub-policy; `None` if there is no such child.
     fn judge(&mut self, fold: usize, folds: usize, ops: &[PolicyOp]) -> Result<Option<f64>, FitError>;
+
+    /// Epochs of a training.
+    fn epochs(&self) -> u64;
+
+    /// Trains a part of a member's training, on from where the part before it ended, and gives the validation accuracy
+    /// after each of its epochs; `None` as for `train`.
+    fn go_on(&mut self, stretch: &Stretch) -> Result<Option<Vec<f64>>, FitError>;
 
     /// Trains a child whose policy learns with it.
     fn relax(&mut self) -> Result<Policy, FitError>;
@@ -70,6 +99,9 @@ pub enum LearnError {
     /// There is nothing to make a policy of.
     #[error("no operation is left that a policy may use")]
     NoMoves,
+    /// A schedule of one epoch is none.
+    #[error("a schedule needs trainings of at least two epochs")]
+    NoSchedule,
     /// Not even one policy could be tried.
     #[error("the time was up before anything was tried")]
     NoTime,
@@ -90,6 +122,7 @@ pub fn learn(method: Method, lab: &mut dyn Lab, seed: u64) -> Result<Learned, Le
         Method::Density => density::learn(lab, Density::default(), seed),
         Method::Controller => controller::learn(lab, seed),
         Method::Relaxed => Ok(Learned { policy: PolicySpec::Custom(lab.relax()?), tried: 1 }),
+        Method::Pba => pba::learn(lab, seed),
         Method::RandAugment => rand_augment::learn(lab, seed),
         Method::TrivialAugment => {
             Ok(Learned { policy: PolicySpec::TrivialAugment(TrivialAugment::default()), tried: 0 })
@@ -97,12 +130,9 @@ pub fn learn(method: Method, lab: &mut dyn Lab, seed: u64) -> Result<Learned, Le
     }
 }
 
-/// A policy as its file has it: the fields of `custom`, or one of the other kinds with its `kind`.
+/// The policy of a file's text.
 pub fn parse_policy(text: &str) -> Result<PolicySpec, toml::de::Error> {
-    match toml::from_str::<toml::Table>(text)?.contains_key("kind") {
-        true => toml::from_str(text),
-        false => toml::from_str(text).map(PolicySpec::Custom),
-    }
+    PolicyFile::parse(text).map(|file| file.policy)
 }
 
 /// The moves as the search knows them.

@@ -10,7 +10,7 @@ use nightsweep_search::{
     SearchSpace, StudyConfig, Terminate,
 };
 use nightsweep_trainer::data::DataSpec;
-use nightsweep_trainer::recipe::{Changing, overlay};
+use nightsweep_trainer::recipe::{Changing, PolicySpec, overlay};
 use nightsweep_trainer::{Metric, Recipe};
 use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::de::{self, MapAccess, Visitor};
@@ -22,6 +22,7 @@ use crate::confirm::Confirm;
 use crate::error::{Mistake, StudyFileError};
 use crate::notify::Notify;
 use crate::plan::{Knowledge, Plan};
+use crate::policy::{Learning, learning};
 use crate::rates;
 use crate::space_table::{self, SpaceTable};
 
@@ -45,6 +46,7 @@ struct StudyFile {
     enqueue: Vec<toml::Table>,
     #[serde(default)]
     confirm: Confirm,
+    policy: Option<Learning>,
     notify: Option<Notify>,
 }
 
@@ -168,13 +170,19 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
     let recipe = serde_json::to_value(&file.recipe).expect("a recipe is JSON");
     let table_of_space =
         table("space").map_or(Ok(SpaceTable::default()), |space| space_table::read_space(space, &recipe))?;
-    let SpaceTable { space, priors, finds } = table_of_space;
+    let SpaceTable { mut space, priors, finds } = table_of_space;
+    let mut bound = file.recipe.clone();
+    if let Some(policy) = &file.policy {
+        check_policy(policy, &file.recipe, table("policy"), table("recipe"))?;
+        learning::add_choice(&mut space);
+        bound = learning::unlearned(&bound);
+    }
     space.validate().map_err(|error| {
         let message = error.to_string();
         let param = message.split('`').nth(1).unwrap_or_default();
         Mistake::new(span_of(table("space"), param), message.clone())
     })?;
-    check_ends(&file.recipe, &space).map_err(|(param, error)| {
+    check_ends(&bound, &space).map_err(|(param, error)| {
         Mistake::new(
             span_of(table("space"), &param),
             format!("a value of `{param}` cannot be trained with: {}", deepest(&error)),
@@ -240,6 +248,8 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         pruner,
         knowledge,
         confirm: file.confirm,
+        policy: file.policy,
+        learned: None,
         notify: file.notify.unwrap_or_default(),
         default,
         source: text.to_owned(),
@@ -249,6 +259,22 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
 /// Reads the file that a recipe's augmentation policy is in, if it is in one; the error is its message.
 pub fn read_policy(recipe: &mut Recipe, folder: &Path) -> Result<(), String> {
     recipe.augment.policy.resolve(folder, crate::policy::parse_policy).map_err(|error| error.to_string())
+}
+
+/// A policy to be learned, in the place of the recipe's own.
+fn check_policy(
+    policy: &Learning,
+    recipe: &Recipe,
+    table: Option<&dyn TableLike>,
+    recipe_table: Option<&dyn TableLike>,
+) -> Result<(), Mistake> {
+    policy.check().map_err(|(key, rule)| Mistake::new(span_of(table, key), rule.to_owned()))?;
+    if recipe.augment.policy == PolicySpec::default() {
+        return Ok(());
+    }
+    let message = "`[policy]` learns the recipe's policy, so that `augment.policy` cannot be given".to_owned();
+    Err(Mistake::new(span_of(recipe_table, "augment.policy"), message)
+        .with_help("leave one of them out; other policies to try beside it are choices of `[space.augment]`"))
 }
 
 /// The rules of a list, each an error at its own place.
@@ -488,7 +514,7 @@ fn set(text: &str, pair: &str) -> Result<String, Mistake> {
 
 #[cfg(test)]
 mod tests {
-    use nightsweep_trainer::recipe::{Op, PolicySpec};
+    use nightsweep_trainer::recipe::Op;
 
     use super::*;
 
@@ -577,7 +603,7 @@ mod tests {
         check(
             "[serch]\n",
             5,
-            "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`, `enqueue`, `confirm`, `notify`",
+            "unknown field `serch`, expected one of `study`, `data`, `recipe`, `space`, `search`, `enqueue`, `confirm`, `policy`, `notify`",
             "did you mean `search`?",
         );
         check(

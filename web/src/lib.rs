@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 pub use files::{CheckpointState, StudyFiles, TrialFile};
 pub use format::cause;
 pub use guard::{SettingsError, Token, WebSettings};
-pub use report::{ReportPart, ReportText, report};
+pub use report::{Picture, ReportPart, ReportText, report};
 
 /// An order from a page to whoever leads the study.
 #[derive(Debug)]

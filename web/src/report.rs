@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use nightsweep_store::{QueryError, Store, StudyRow};
 use pulldown_cmark::{Options, Parser};
@@ -28,6 +30,19 @@ pub struct ReportPart {
     pub markdown: String,
     /// Names of the figures that show it.
     pub figures: &'static [&'static str],
+    /// Pictures of its own.
+    pub pictures: Vec<Picture>,
+}
+
+/// A picture that lies in the document, as there may be nothing beside it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// What it is of.
+    pub title: &'static str,
+    /// How to read it.
+    pub about: &'static str,
+    /// PNG.
+    pub png: Vec<u8>,
 }
 
 impl ReportText {
@@ -75,6 +90,12 @@ pub(crate) async fn body(store: &Store, study: &StudyRow, text: &ReportText) -> 
                 (from_markdown(&part.markdown))
                 @for (title, about, svg) in part.figures.iter().filter_map(|name| drawn.get(name)) {
                     figure { div role="img" aria-label=(title) { (PreEscaped(svg)) } figcaption { (about) } }
+                }
+                @for Picture { title, about, png } in &part.pictures {
+                    figure {
+                        img alt=(title) src={ "data:image/png;base64," (STANDARD.encode(png)) };
+                        figcaption { (about) }
+                    }
                 }
             }
             @if let Some(recipe) = &text.recipe { h2 { "The winner's recipe" } pre { (recipe) } }

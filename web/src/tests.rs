@@ -611,7 +611,8 @@ async fn the_report_is_a_page_and_one_file_that_needs_nothing_else() {
     assert_eq!(fixture.get(&format!("{ADDRESS}/report")).await.0, StatusCode::NOT_FOUND);
     let markdown = "# Won <script>alert(1)</script>\n\n| a | b |\n| - | - |\n| 1 | 2 |\n".to_owned();
     let figures = &["history", "failures"];
-    let part = crate::ReportPart { markdown, figures };
+    let picture = crate::Picture { title: "harm", about: "Rows.", png: b"\x89PNG".to_vec() };
+    let part = crate::ReportPart { markdown, figures, pictures: vec![picture] };
     let text = crate::ReportText { parts: vec![part], recipe: Some("epochs = 2 # <recipe>".to_owned()) };
     fixture.settings = WebSettings::default().with_reports(std::sync::Arc::new(move |_| {
         let text = text.clone();
@@ -623,7 +624,8 @@ async fn the_report_is_a_page_and_one_file_that_needs_nothing_else() {
         assert!(page.ends_with(ends) && page.contains("<td>1</td>") && page.contains("epochs = 2 # &lt;recipe&gt;"));
         assert!(page.contains("</svg>") && !page.contains("alert(1)</script>"), "{address}");
         assert_eq!(page.contains("<style>"), address == "report.html");
-        assert!(!page.contains("src=\""), "{address}");
+        assert_eq!(page.matches("src=\"").count(), 1, "{address}");
+        assert!(page.contains("src=\"data:image/png;base64,iVBORw==\""), "{address}");
     }
 }
 

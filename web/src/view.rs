@@ -9,6 +9,7 @@ mod lineage;
 mod morning;
 mod outlook;
 mod pictures;
+mod policy;
 mod provenance;
 mod recipe;
 mod studies;

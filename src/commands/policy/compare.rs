@@ -11,7 +11,7 @@ use nightsweep_trainer::fit::{evaluate_weights, fit_weights};
 use nightsweep_trainer::recipe::{Augment, PolicySpec};
 use nightsweep_trainer::{EpochReport, Job, Metric, Next, Observer, Outcome, Recipe, TrialSeed};
 use nightsweep_trials::policy::compare::{Comparison, Row};
-use nightsweep_trials::policy::parse_policy;
+use nightsweep_trials::policy::{Origin, PolicyFile};
 
 use super::Nursery;
 use super::harm::write;
@@ -26,19 +26,25 @@ pub fn compare(arguments: &PolicyCompare) -> Result<Ending> {
     let nursery = Nursery::open(&arguments.children)?;
     nursery.introduce();
     let default = Augment::default();
-    let augments = arguments.policies.iter().map(|name| augment(name, &nursery.recipe.augment, &default));
-    let augments: Vec<Augment> = augments.collect::<Result<_>>()?;
+    let entrants = arguments.policies.iter().map(|name| entrant(name, &nursery.recipe.augment, &default));
+    let entrants: Vec<Entrant> = entrants.collect::<Result<_>>()?;
+    let against = against(arguments)?;
     let (judges, split): (Arc<Images>, _) = match nursery.data.has_test {
         true => (Arc::new(load_test(&nursery.spec, &nursery.folder, nursery.seed.study).into_diagnostic()?.0), "test"),
         false => (nursery.data.validation.clone(), "validation"),
     };
     println!("judged by {} {split} images", judges.len());
-    let row = |name: &String| Row { policy: name.clone(), accuracies: Vec::new(), seconds: 0.0 };
-    let rows = arguments.policies.iter().map(row).collect();
-    let mut comparison = Comparison { data: nursery.name.clone(), split: split.to_owned(), rows };
+    let row = |(name, entrant): (&String, &Entrant)| Row {
+        policy: name.clone(),
+        learned: entrant.learned.clone(),
+        accuracies: Vec::new(),
+        seconds: 0.0,
+    };
+    let rows = arguments.policies.iter().zip(&entrants).map(row).collect();
+    let mut comparison = Comparison { data: nursery.name.clone(), split: split.to_owned(), rows, against };
     // All policies on one seed before any on the next, so that what was done can be compared at any time.
     for repetition in 0..arguments.seeds {
-        for (augment, row) in augments.iter().zip(&mut comparison.rows) {
+        for (Entrant { augment, .. }, row) in entrants.iter().zip(&mut comparison.rows) {
             let begin = Instant::now();
             let accuracy = train(&nursery, augment, FRESH + repetition, &judges)?;
             row.seconds += (begin.elapsed().as_secs_f64() - row.seconds) / (repetition + 1) as f64;
@@ -74,9 +80,31 @@ fn train(nursery: &Nursery, augment: &Augment, trial: u64, judges: &Arc<Images>)
     Ok(Some(evaluation.accuracy))
 }
 
+/// Places of the policies that all others are held against.
+fn against(arguments: &PolicyCompare) -> Result<Vec<usize>> {
+    let place = |name: &String| {
+        arguments.policies.iter().position(|policy| policy == name).ok_or_else(|| {
+            advise(
+                format!("`{name}` of --against is not compared"),
+                "name one of those of --policies, as it stands there",
+            )
+        })
+    };
+    if arguments.against.is_empty() { Ok(vec![0]) } else { arguments.against.iter().map(place).collect() }
+}
+
+/// A policy that is compared.
+#[derive(Debug, PartialEq)]
+struct Entrant {
+    augment: Augment,
+    /// Where it is from, if its file says so.
+    learned: Option<Origin>,
+}
+
 /// What a name of parts means; what is neither flip, crop nor policy stays as the recipe has it.
-fn augment(name: &str, recipe: &Augment, default: &Augment) -> Result<Augment> {
+fn entrant(name: &str, recipe: &Augment, default: &Augment) -> Result<Entrant> {
     let mut augment = Augment { flip: 0.0, crop_padding: 0, policy: PolicySpec::default(), ..recipe.clone() };
+    let mut learned = None;
     for part in if Path::new(name).exists() { vec![name] } else { name.split('+').collect() } {
         match part {
             "none" => {}
@@ -85,9 +113,10 @@ fn augment(name: &str, recipe: &Augment, default: &Augment) -> Result<Augment> {
             file if file.ends_with(".toml") => {
                 let text =
                     fs::read_to_string(file).into_diagnostic().wrap_err_with(|| format!("could not read `{file}`"))?;
-                augment.policy = parse_policy(&text).map_err(|error| {
+                let read = PolicyFile::parse(&text).map_err(|error| {
                     advise(format!("`{file}` is no policy: {error}"), "`nightsweep policy learn` writes one")
                 })?;
+                (augment.policy, learned) = (read.policy, read.learned);
             }
             kind => {
                 let policy = serde_json::from_value(serde_json::json!({ "kind": kind }));
@@ -104,7 +133,7 @@ fn augment(name: &str, recipe: &Augment, default: &Augment) -> Result<Augment> {
     Recipe { augment: augment.clone(), ..Recipe::default() }
         .check()
         .map_err(|error| advise(format!("`{name}` cannot be trained with: {error}"), "mend the policy's file"))?;
-    Ok(augment)
+    Ok(Entrant { augment, learned })
 }
 
 struct Quiet;
@@ -124,8 +153,9 @@ mod tests {
     #[test]
     fn a_name_is_made_of_parts() {
         let recipe = Augment { erase: 0.25, ..Augment::default() };
-        let check =
-            |name: &str, expected: Augment| assert_eq!(augment(name, &recipe, &Augment::default()).unwrap(), expected);
+        let check = |name: &str, expected: Augment| {
+            assert_eq!(entrant(name, &recipe, &Augment::default()).unwrap().augment, expected)
+        };
         let bare = Augment { erase: 0.25, ..Augment::none() };
         let trivial = PolicySpec::TrivialAugment(TrivialAugment::default());
         check("none", bare.clone());
@@ -136,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_is_no_part_is_named() {
-        let error = |name: &str| augment(name, &Augment::default(), &Augment::default()).unwrap_err().to_string();
+        let error = |name: &str| entrant(name, &Augment::default(), &Augment::default()).unwrap_err().to_string();
         assert_eq!(error("flipp+crop"), "`flipp` of `flipp+crop` is no policy");
         assert_eq!(error("nowhere.toml"), "could not read `nowhere.toml`");
     }

@@ -37,7 +37,7 @@ pub fn harm(arguments: &PolicyHarm) -> Result<Ending> {
 }
 
 /// Trains a child that sees every operation, and measures with it.
-pub fn table(nursery: &Nursery, settings: Settings) -> Result<HarmTable> {
+fn table(nursery: &Nursery, settings: Settings) -> Result<HarmTable> {
     let Nursery { recipe, data, folder, seed, device, .. } = nursery;
     let moves = Move::all(&data.train);
     let augment = Augment { policy: PolicySpec::Custom(exposure(&moves)), ..Augment::none() };
@@ -94,13 +94,25 @@ fn print(table: &HarmTable) {
         );
     }
     println!();
+    if let Some(doubt) = doubt(table) {
+        println!("note: {doubt}\n");
+    }
 }
 
-fn name(harm: &OpHarm) -> String {
+/// What to think of a table whose child knows little.
+pub fn doubt(table: &HarmTable) -> Option<&'static str> {
+    let text =
+        "the child does not recognise half of the images, so it cannot tell what harms them: train it for more epochs";
+    (table.accuracy < 0.5).then_some(text)
+}
+
+/// Its name, with the way that it goes.
+pub fn name(harm: &OpHarm) -> String {
     Move { op: harm.op, direction: harm.direction, most: None }.name()
 }
 
-fn reach(harm: &OpHarm) -> String {
+/// How far it may be used.
+pub fn reach(harm: &OpHarm) -> String {
     match (harm.most, harm.most_value) {
         (0.0, _) => "no".to_owned(),
         (_, None) => "yes".to_owned(),
@@ -111,7 +123,8 @@ fn reach(harm: &OpHarm) -> String {
     }
 }
 
-fn effect(harm: &OpHarm) -> String {
+/// What it does to the classes.
+pub fn effect(harm: &OpHarm) -> String {
     match harm.effect {
         Effect::Harmless => "leaves the classes".to_owned(),
         Effect::Hides => {

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nightsweep_trainer::augment::Augmenter;
+use nightsweep_trainer::checkpoint::LoadError;
 use nightsweep_trainer::data::{Dataset, Images};
 use nightsweep_trainer::device::Device;
 use nightsweep_trainer::policy::{Bilevel, Child, Move, even_sample, learn_relaxed};
-use nightsweep_trainer::recipe::{Augment, Policy, PolicyOp, PolicySpec};
+use nightsweep_trainer::recipe::{Augment, Change, Policy, PolicyOp, PolicySpec};
 use nightsweep_trainer::seed::Purpose;
-use nightsweep_trainer::{EpochReport, FitError, Job, Metric, Next, Observer, Outcome, Recipe, TrialSeed};
+use nightsweep_trainer::{
+    CheckpointFolder, EpochReport, FitError, Job, Metric, Next, Observer, Outcome, Recipe, TrialSeed, fit,
+};
 
-use super::{Lab, sub_policy};
+use super::{Lab, Stretch, sub_policy};
 
 /// Held-out images by which a sub-policy is judged: the error of a mean likelihood is then below two in a hundred.
 const JUDGES: usize = 600;
@@ -26,6 +29,8 @@ pub struct Bench<'a> {
     pub data: &'a Dataset,
     /// Where relative paths of the recipe start.
     pub base: &'a Path,
+    /// An empty folder for the checkpoints of a population.
+    pub scratch: &'a Path,
     /// Where to compute.
     pub device: &'a Device,
     /// Of all children.
@@ -46,22 +51,25 @@ impl<'a> Bench<'a> {
     /// With so much time from now on; `notes` hears what is tried.
     pub fn new(
         (recipe, data): (&'a Recipe, &'a Dataset),
-        (base, device): (&'a Path, &'a Device),
+        (base, scratch, device): (&'a Path, &'a Path, &'a Device),
         moves: Vec<Move>,
         seed: u64,
         time: Option<Duration>,
         notes: impl FnMut(&str) + 'a,
     ) -> Self {
         let deadline = time.map(|time| Instant::now() + time);
-        Self { recipe, data, base, device, seed, moves, deadline, folds: BTreeMap::new(), notes: Box::new(notes) }
+        let (folds, notes) = (BTreeMap::new(), Box::new(notes));
+        Self { recipe, data, base, scratch, device, seed, moves, deadline, folds, notes }
     }
 
-    /// Trains a child on some data under a policy.
-    fn child(&self, data: &Dataset, policy: PolicySpec, trial: u64) -> Result<(Outcome, Option<Child>), FitError> {
-        let augment = Augment { policy, ..self.recipe.augment.clone() };
-        let recipe = Recipe { augment, ..self.recipe.clone() };
-        let job = Job {
-            recipe: &recipe,
+    /// The children's recipe under a policy.
+    fn under(&self, policy: PolicySpec) -> Recipe {
+        Recipe { augment: Augment { policy, ..self.recipe.augment.clone() }, ..self.recipe.clone() }
+    }
+
+    fn job<'b>(&'b self, recipe: &'b Recipe, data: &'b Dataset, trial: u64) -> Job<'b> {
+        Job {
+            recipe,
             data,
             base: self.base,
             seed: TrialSeed { study: self.seed, trial },
@@ -69,8 +77,26 @@ impl<'a> Bench<'a> {
             device: self.device,
             checkpoints: None,
             reported: 0,
+        }
+    }
+
+    /// Trains a child on some data under a policy.
+    fn child(&self, data: &Dataset, policy: PolicySpec, trial: u64) -> Result<(Outcome, Option<Child>), FitError> {
+        Child::train(&self.job(&self.under(policy), data, trial), &mut Timed { deadline: self.deadline })
+    }
+
+    /// The recipe of a member: one whose policy changes in the course of training.
+    fn scheduled(&self, policies: &[(u64, Policy)]) -> Recipe {
+        let under = |(_, policy): &(u64, Policy)| Recipe {
+            // Each member trains to its end.
+            patience: 0,
+            target: None,
+            ..self.under(PolicySpec::Custom(policy.clone()))
         };
-        Child::train(&job, &mut Timed { deadline: self.deadline })
+        let recipes: Vec<Recipe> = policies.iter().map(under).collect();
+        let changes = recipes.windows(2).zip(&policies[1..]);
+        let changes = changes.filter_map(|(pair, (begin, _))| Change::between(*begin, &pair[0], &pair[1]));
+        Recipe { changes: changes.collect(), ..recipes[0].clone() }
     }
 
     fn fold(&self, fold: usize, folds: usize) -> Result<Option<Fold>, FitError> {
@@ -116,9 +142,28 @@ impl Lab for Bench<'_> {
         Ok(Some(likelihood.sum::<f64>() / labels.len() as f64))
     }
 
+    fn epochs(&self) -> u64 {
+        self.recipe.epochs
+    }
+
+    fn go_on(&mut self, stretch: &Stretch) -> Result<Option<Vec<f64>>, FitError> {
+        let Stretch { member, from, done, until, .. } = *stretch;
+        let recipe = self.scheduled(&stretch.policies);
+        let folder = |member: u64| CheckpointFolder::new(self.scratch.join(member.to_string()));
+        if let Some(from) = from.filter(|from| *from != member) {
+            let inherited = folder(member).inherit(&folder(from));
+            inherited.map_err(|source| LoadError::Read { path: folder(from).last(), source })?;
+        }
+        let job = Job { checkpoints: Some(folder(member)), reported: done, ..self.job(&recipe, self.data, 0) };
+        let mut stretched = Stretched { timed: Timed { deadline: self.deadline }, until, values: Vec::new() };
+        let outcome = fit(&job, &mut stretched)?;
+        let is_done = matches!(outcome, Outcome::Completed { .. } | Outcome::Paused);
+        Ok((is_done && stretched.values.len() as u64 == until - done).then_some(stretched.values))
+    }
+
     fn relax(&mut self) -> Result<Policy, FitError> {
-        let augment = Augment { policy: PolicySpec::default(), ..self.recipe.augment.clone() };
-        let recipe = Recipe { augment, ..self.recipe.clone() };
+        let recipe = self.under(PolicySpec::default());
+        // Its fields by themselves, as the notes are borrowed beside them.
         let job = Job {
             recipe: &recipe,
             data: self.data,
@@ -179,6 +224,24 @@ impl Observer for Timed {
 
     fn is_interrupted(&mut self) -> bool {
         is_past(self.deadline)
+    }
+}
+
+/// Ends a part of a training at its last epoch.
+struct Stretched {
+    timed: Timed,
+    until: u64,
+    values: Vec<f64>,
+}
+
+impl Observer for Stretched {
+    fn report(&mut self, report: &EpochReport) -> Next {
+        self.values.push(report.value(Metric::ValAccuracy));
+        if report.epoch >= self.until { Next::Pause } else { self.timed.report(report) }
+    }
+
+    fn is_interrupted(&mut self) -> bool {
+        self.timed.is_interrupted()
     }
 }
 

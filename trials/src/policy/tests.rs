@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use nightsweep_trainer::recipe::{Direction, Op, RandAugment};
 
 use super::*;
@@ -9,13 +11,15 @@ struct Made {
     notes: Vec<String>,
     /// What children came to.
     values: Vec<f64>,
+    /// What members stand at: the sum of what their epochs gave them.
+    members: BTreeMap<u64, f64>,
 }
 
 impl Made {
     fn new(left: usize) -> Self {
         let one = |op: Op| Move { op, direction: Direction::Either, most: op.has_strength().then_some(0.8) };
         let moves = [Op::Flip, Op::Blur, Op::Rotate, Op::Invert].map(one).to_vec();
-        Self { moves, left, notes: Vec::new(), values: Vec::new() }
+        Self { moves, left, notes: Vec::new(), values: Vec::new(), members: BTreeMap::new() }
     }
 
     fn value(ops: &[PolicyOp]) -> f64 {
@@ -25,6 +29,11 @@ impl Made {
             _ => -0.1 * op.probability,
         };
         ops.iter().map(of).sum()
+    }
+
+    /// The mean of its sub-policies.
+    fn value_of(policy: &Policy) -> f64 {
+        policy.sub_policies.iter().map(|sub| Self::value(&sub.ops)).sum::<f64>() / policy.sub_policies.len() as f64
     }
 }
 
@@ -36,10 +45,7 @@ impl Lab for Made {
     fn train(&mut self, policy: &PolicySpec) -> Result<Option<f64>, FitError> {
         self.left -= 1;
         let value = match policy {
-            PolicySpec::Custom(policy) => {
-                policy.sub_policies.iter().map(|sub| Self::value(&sub.ops)).sum::<f64>()
-                    / policy.sub_policies.len() as f64
-            }
+            PolicySpec::Custom(policy) => Self::value_of(policy),
             PolicySpec::RandAugment(RandAugment { n, m }) => -(*n as f64 - 2.0).abs() - (f64::from(*m) - 9.0).abs(),
             other => panic!("{other:?}"),
         };
@@ -50,6 +56,22 @@ impl Lab for Made {
     fn judge(&mut self, fold: usize, _folds: usize, ops: &[PolicyOp]) -> Result<Option<f64>, FitError> {
         self.left -= 1;
         Ok(Some(Self::value(ops) + 0.01 * fold as f64))
+    }
+
+    fn epochs(&self) -> u64 {
+        6
+    }
+
+    fn go_on(&mut self, stretch: &Stretch) -> Result<Option<Vec<f64>>, FitError> {
+        self.left -= 1;
+        let gain = Self::value_of(&stretch.policies.last().unwrap().1);
+        let begin = stretch.from.map_or(0.0, |from| self.members[&from]);
+        let scores: Vec<f64> = (1..=stretch.until - stretch.done).map(|epoch| begin + epoch as f64 * gain).collect();
+        self.members.insert(stretch.member, scores[scores.len() - 1]);
+        if stretch.done == 0 {
+            self.values.push(gain);
+        }
+        Ok(Some(scores))
     }
 
     fn relax(&mut self) -> Result<Policy, FitError> {
@@ -89,8 +111,30 @@ fn the_best_policy_that_the_controller_tried_is_kept() {
     assert_eq!((learned.tried, made.values.len()), (60, 60));
     let best = made.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let policy = custom(learned);
-    let value = policy.sub_policies.iter().map(|sub| Made::value(&sub.ops)).sum::<f64>() / 5.0;
+    let value = Made::value_of(&policy);
     assert!((value - best).abs() < 1e-12, "{value} {best}");
+}
+
+#[test]
+fn a_population_learns_a_schedule_that_is_better_than_what_it_began_with() {
+    let mut made = Made::new(usize::MAX);
+    let learned = learn(Method::Pba, &mut made, 1).unwrap();
+    assert!(made.values.len() == 8 && learned.tried > 8);
+    let policy = custom(learned);
+    let phases = || policy.sub_policies.iter().map(|sub| sub.from).filter(|from| *from > 0.0).count();
+    assert!(phases() > 0, "somebody was replaced, so there is more than one phase");
+    let mean = made.values.iter().sum::<f64>() / 8.0;
+    let last = policy.sub_policies.iter().filter(|sub| sub.until == 1.0).cloned().collect();
+    let last = Made::value_of(&Policy { draws: 1, sub_policies: last });
+    assert!(last > mean, "{last} {mean}");
+}
+
+#[test]
+fn a_population_whose_time_is_up_has_the_best_until_there() {
+    let learned = learn(Method::Pba, &mut Made::new(10), 1).unwrap();
+    let policy = custom(learned);
+    assert!(policy.sub_policies.iter().any(|sub| sub.from == 0.0));
+    assert!(policy.sub_policies.iter().any(|sub| sub.until == 1.0));
 }
 
 #[test]
@@ -101,24 +145,9 @@ fn the_best_point_of_rand_augments_grid_is_taken() {
 
 #[test]
 fn without_time_or_moves_nothing_is_learned() {
-    for method in [Method::Density, Method::Controller, Method::RandAugment] {
+    for method in [Method::Density, Method::Controller, Method::Pba, Method::RandAugment] {
         assert!(matches!(learn(method, &mut Made::new(0), 1), Err(LearnError::NoTime)), "{method:?}");
     }
     let mut empty = Made { moves: Vec::new(), ..Made::new(9) };
     assert!(matches!(learn(Method::Density, &mut empty, 1), Err(LearnError::NoMoves)));
-}
-
-#[test]
-fn a_policys_file_is_spelled_out_or_has_a_kind() {
-    let check = |text: &str, expected: Result<PolicySpec, &str>| match (parse_policy(text), expected) {
-        (Ok(found), Ok(expected)) => assert_eq!(found, expected),
-        (Err(error), Err(expected)) => assert!(error.message().contains(expected), "{error}"),
-        (found, _) => panic!("{text}: {found:?}"),
-    };
-    check("kind = 'rand_augment'\nn = 1\nm = 5", Ok(PolicySpec::RandAugment(RandAugment { n: 1, m: 5 })));
-    let ops = vec![PolicyOp { probability: 0.5, ..PolicyOp::new(Op::Flip) }];
-    let policy = Policy { draws: 1, sub_policies: vec![sub_policy(ops)] };
-    check("[[sub_policies]]\nops = [{ op = 'flip', probability = 0.5 }]", Ok(PolicySpec::Custom(policy)));
-    check("[[sub_policies]]\nops = [{ op = 'flop' }]", Err("unknown variant `flop`"));
-    check("sub_policies = 3", Err("invalid type"));
 }

@@ -8,7 +8,7 @@ use nightsweep_store::{Assignment, AttemptProvenance, Entry, LogLine, Report, St
 
 use super::lineage::{self, Lineage};
 use super::recipe::{self, Recipes};
-use super::{Page, actions, badge, confirmation, metric, page, pictures, provenance, trial_address};
+use super::{Page, actions, badge, confirmation, metric, page, pictures, policy, provenance, trial_address};
 use crate::confirmation::Confirmation;
 use crate::figure::{self, Axis, Kind, Mark, Panel, SERIES};
 use crate::files::Seen;
@@ -70,6 +70,7 @@ pub(crate) fn trial(content: &TrialPage) -> Markup {
         @if let Some(message) = &trial.message { p.mistake { (message) } }
         div.panels #curves data-patch { (curves(content)) }
         (recipe::recipe(study, trial, &recipes))
+        @if let Some(text) = &content.recipe { (policy::policy(text)) }
         (pictures::pictures(study, trial, &content.seen))
         div.columns {
             section.panel #timeline data-patch { h2 { "What happened" } (timeline(content)) }
