@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use nightsweep_search::Params;
 use nightsweep_trainer::Recipe;
 use nightsweep_trainer::data::DataSpec;
+use nightsweep_trainer::recipe::Augment;
+use nightsweep_trials::policy::PolicyFile;
 use nightsweep_trials::{bind, study_file};
 
 use crate::workplace::{STUDY, Workplace};
@@ -23,6 +25,20 @@ fn every_file_in_configs_is_a_study() {
         studies.map(|path| study_file::read(path, &[]).unwrap_or_else(|e| panic!("{path:?}: {e:?}"))).collect();
     assert!(plans.iter().all(|plan| plan.default.is_some()), "the recipe of each is a point of its space");
     assert!(!plans.is_empty());
+}
+
+#[test]
+fn every_file_in_configs_policies_says_where_it_was_learned_and_what_it_brought() {
+    let files: Vec<PathBuf> =
+        fs::read_dir(root().join("configs/policies")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for path in &files {
+        let text = fs::read_to_string(path).unwrap();
+        let file = PolicyFile::parse(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        assert!(file.learned.is_some() && text.contains("# measured:"), "{path:?}");
+        let recipe = Recipe { augment: Augment { policy: file.policy, ..Augment::none() }, ..Recipe::default() };
+        recipe.check().unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    }
+    assert!(!files.is_empty());
 }
 
 #[test]
