@@ -167,7 +167,8 @@ async fn a_deadline_that_cannot_be_moved_is_refused() {
         let mut machine = night.simulated(Weather::new(5, &[], 0.0));
         night.run(&mut machine, wish).await;
         assert_eq!(told.try_recv().unwrap().unwrap_err().to_string(), expected);
-        assert!(!night.events().await.iter().any(|event| matches!(event, Event::Ordered { .. })));
+        let is_moved = |event: &Event| matches!(event, Event::Ordered { order: Order::Deadline { .. }, .. });
+        assert!(!night.events().await.iter().any(is_moved));
     };
     let without = "this run was begun without a deadline: begin it again with --until or --for";
     check(Night::new(2, 2).await, 3600, without).await;
