@@ -48,7 +48,8 @@ pub struct Expected {
 }
 
 impl RecipeFile {
-    /// A recipe on a study's data, for a process that looks at them before the first trial, from wherever it runs.
+    /// A recipe on a study's data, which are found from wherever it is read; with the seed of a process that looks at them
+    /// before the first trial.
     pub fn of(plan: &Plan, recipe: Recipe) -> Self {
         let mut data = plan.data.clone();
         if plan.folder.join(&data.path).exists() {

@@ -12,6 +12,8 @@ use nightsweep_store::{AttemptProvenance, BoardQuery, EventFiles, OptunaError, S
 use nightsweep_trainer::recipe::PolicySpec;
 use nightsweep_trainer::{CheckpointFolder, Recipe, TrialSeed, data, weights};
 use nightsweep_trials::Plan;
+use nightsweep_trials::policy::PolicyFile;
+use nightsweep_web::ReportText;
 use serde::Serialize;
 
 use super::confirm::{Confirmation, Confirmed};
@@ -54,8 +56,10 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
     }
     let output = arguments.output.as_deref().unwrap_or(Path::new("best"));
     let plan = studies::plan(&row)?;
+    let report = report::text(runs, &store, &row, &plan).await?;
+    let export = Exported { runs, store: &store, row: &row, plan: &plan, report: &report };
     let written = match arguments.trial.as_str() {
-        "best" => best(runs, &store, &row, &plan, output).await?,
+        "best" => export.best(output).await?,
         number => {
             let number = number
                 .parse()
@@ -64,7 +68,8 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
             let trial = store.trial(row.id, number).await.into_diagnostic()?;
             let trial =
                 trial.ok_or_else(|| advise(format!("there is no trial {number}"), "`nightsweep report` lists them"))?;
-            write(runs, &store, &row, &plan, &trial, output).await?;
+            let confirmed = Confirmed::of(runs, &store, &row.name).await?;
+            export.write(&trial, confirmed.as_ref(), output).await?;
             Some(number)
         }
     };
@@ -111,81 +116,91 @@ async fn whole(store: &Store, row: &StudyRow, format: ExportFormat, output: Opti
     Ok(Ending::Done)
 }
 
-/// Writes the confirmed winner, else the best trial, if any has a result. One that is complete goes before one that is
-/// not.
-pub async fn best(
-    runs: &Path,
-    store: &Store,
-    row: &StudyRow,
-    plan: &Plan,
-    folder: &Path,
-) -> Result<Option<TrialNumber>> {
-    let trial = match Confirmed::of(runs, store, &row.name).await? {
-        Some(confirmed) => store.trial(row.id, confirmed.winner()).await.into_diagnostic()?,
-        None => store.best_trial(row.id).await.into_diagnostic()?,
-    };
-    let Some(trial) = trial else { return Ok(None) };
-    write(runs, store, row, plan, &trial, folder).await?;
-    Ok(Some(trial.number))
+/// A study whose trials are written to folders, and what its report says.
+pub struct Exported<'a> {
+    /// Folder of the store and of all trials.
+    pub runs: &'a Path,
+    /// The store.
+    pub store: &'a Store,
+    /// The study.
+    pub row: &'a StudyRow,
+    /// What it was begun with.
+    pub plan: &'a Plan,
+    /// Of the study as it stands.
+    pub report: &'a ReportText,
 }
 
-async fn write(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan, trial: &TrialRow, folder: &Path) -> Result<()> {
-    let checkpoints = CheckpointFolder::new(studies::trial_folder(runs, &row.name, trial.number));
-    let checkpoint = checkpoints.load().into_diagnostic()?.ok_or_else(|| {
-        advise(
-            format!("trial {} has no checkpoint in `{}`", trial.number, checkpoints.last().display()),
-            "was it deleted because the disk was short, was the folder moved, or is --runs another one?",
-        )
-    })?;
-    let (epoch, value) = checkpoint.place.best.ok_or_else(|| {
-        advise(format!("trial {} has not finished an epoch", trial.number), "wait for its first report")
-    })?;
-    // With what changed in the course of training, as the parameters alone do not say.
-    let mut recipe = checkpoint.place.recipe.clone();
-    if !recipe.pretrained.path.is_empty() {
-        recipe.pretrained.path = plan.folder.join(&recipe.pretrained.path).display().to_string();
+impl Exported<'_> {
+    /// Writes the confirmed winner, else the best trial, if any has a result. One that is complete goes before one that is
+    /// not.
+    pub async fn best(&self, folder: &Path) -> Result<Option<TrialNumber>> {
+        let Self { runs, store, row, .. } = *self;
+        let confirmed = Confirmed::of(runs, store, &row.name).await?;
+        let trial = match &confirmed {
+            Some(confirmed) => store.trial(row.id, confirmed.winner()).await.into_diagnostic()?,
+            None => store.best_trial(row.id).await.into_diagnostic()?,
+        };
+        let Some(trial) = trial else { return Ok(None) };
+        self.write(&trial, confirmed.as_ref(), folder).await?;
+        Ok(Some(trial.number))
     }
-    let seed = checkpoint.place.seed;
-    let mut data = plan.data.clone();
-    if plan.folder.join(&data.path).exists() {
-        data.path = plan.folder.join(&data.path).display().to_string();
+
+    async fn write(&self, trial: &TrialRow, confirmed: Option<&Confirmed>, folder: &Path) -> Result<()> {
+        let Self { runs, store, row, plan, report } = *self;
+        let checkpoints = CheckpointFolder::new(studies::trial_folder(runs, &row.name, trial.number));
+        let checkpoint = checkpoints.load().into_diagnostic()?.ok_or_else(|| {
+            advise(
+                format!("trial {} has no checkpoint in `{}`", trial.number, checkpoints.last().display()),
+                "was it deleted because the disk was short, was the folder moved, or is --runs another one?",
+            )
+        })?;
+        let (epoch, value) = checkpoint.place.best.ok_or_else(|| {
+            advise(format!("trial {} has not finished an epoch", trial.number), "wait for its first report")
+        })?;
+        // With what changed in the course of training, as the parameters alone do not say.
+        let mut recipe = checkpoint.place.recipe.clone();
+        if !recipe.pretrained.path.is_empty() {
+            recipe.pretrained.path = plan.folder.join(&recipe.pretrained.path).display().to_string();
+        }
+        let seed = checkpoint.place.seed;
+        let expected = Expected {
+            value,
+            epoch,
+            device: trial.device.clone().unwrap_or_else(|| "cpu:1".to_owned()),
+            fingerprint: checkpoint.place.data.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let result = ResultFile {
+            study: &row.name,
+            trial: trial.number,
+            state: trial.state,
+            metric: plan.metric.name(),
+            value,
+            epoch,
+            epochs_trained: checkpoint.place.epoch,
+            params: &trial.params,
+            seed,
+            device: trial.device.as_deref(),
+            data_fingerprint: &checkpoint.place.data,
+            provenance: &store.provenance(row.id, trial.number).await.into_diagnostic()?,
+            confirmed: confirmed.and_then(|it| it.of_trial(trial.number)),
+            nightsweep: env!("CARGO_PKG_VERSION"),
+        };
+        fs::create_dir_all(folder)
+            .into_diagnostic()
+            .wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
+        save(folder.join("result.json"), serde_json::to_string_pretty(&result).into_diagnostic()?.as_bytes())?;
+        // Of an older version's trials there is none.
+        if let Ok(evaluation) = fs::read(checkpoints.evaluation()) {
+            save(folder.join("evaluation.json"), &evaluation)?;
+        }
+        save(folder.join("weights.safetensors"), &checkpoint.weights_file().into_diagnostic()?)?;
+        for_others(plan, &recipe, seed, checkpoint.weights(), folder)?;
+        RecipeFile { seed, expected: Some(expected), ..RecipeFile::of(plan, recipe) }
+            .write(&folder.join("recipe.toml"))?;
+        let document = nightsweep_web::report(store, row, report).await.into_diagnostic()?;
+        save(folder.join("report.html"), document.as_bytes())
     }
-    let expected = Expected {
-        value,
-        epoch,
-        device: trial.device.clone().unwrap_or_else(|| "cpu:1".to_owned()),
-        fingerprint: checkpoint.place.data.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    let result = ResultFile {
-        study: &row.name,
-        trial: trial.number,
-        state: trial.state,
-        metric: plan.metric.name(),
-        value,
-        epoch,
-        epochs_trained: checkpoint.place.epoch,
-        params: &trial.params,
-        seed,
-        device: trial.device.as_deref(),
-        data_fingerprint: &checkpoint.place.data,
-        provenance: &store.provenance(row.id, trial.number).await.into_diagnostic()?,
-        confirmed: Confirmed::of(runs, store, &row.name).await?.and_then(|it| it.of_trial(trial.number)),
-        nightsweep: env!("CARGO_PKG_VERSION"),
-    };
-    fs::create_dir_all(folder).into_diagnostic().wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
-    save(folder.join("result.json"), serde_json::to_string_pretty(&result).into_diagnostic()?.as_bytes())?;
-    // Of an older version's trials there is none.
-    if let Ok(evaluation) = fs::read(checkpoints.evaluation()) {
-        save(folder.join("evaluation.json"), &evaluation)?;
-    }
-    save(folder.join("weights.safetensors"), &checkpoint.weights_file().into_diagnostic()?)?;
-    for_others(plan, &recipe, seed, checkpoint.weights(), folder)?;
-    RecipeFile { metric: plan.metric, seed, data, recipe, expected: Some(expected) }
-        .write(&folder.join("recipe.toml"))?;
-    let text = report::text(runs, store, row, plan).await?;
-    let document = nightsweep_web::report(store, row, &text).await.into_diagnostic()?;
-    save(folder.join("report.html"), document.as_bytes())
 }
 
 /// What other programs and other studies can use: a policy file, the command line of timm, weights by PyTorch's names.
@@ -197,9 +212,10 @@ fn for_others(
     folder: &Path,
 ) -> Result<()> {
     let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
-    if let PolicySpec::Custom(policy) = &recipe.augment.policy {
+    if let policy @ PolicySpec::Custom(_) = &recipe.augment.policy {
         let head = "# For `augment.policy = { kind = \"file\", path = \"policy.toml\" }` of another study.\n";
-        files.push(("policy.toml", format!("{head}{}", toml::to_string(policy).into_diagnostic()?).into_bytes()));
+        let text = PolicyFile { policy: policy.clone(), learned: None }.text().into_diagnostic()?;
+        files.push(("policy.toml", format!("{head}{text}").into_bytes()));
     }
     files.push(("timm.sh", timm::script(recipe, seed, images(plan)).into_bytes()));
     if pytorch::has_names(&recipe.model) {

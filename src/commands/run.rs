@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::confirm::{Confirmed, Race};
 use super::event_files::Follower;
+use super::export::Exported;
 use super::files::RunsFolder;
 use super::night::{Night, Rest};
 use super::{confirm, lr_find, policy, studies, timing};
@@ -217,9 +218,10 @@ async fn announce(
 
 /// Prints how it stands, and writes the best config so far.
 async fn finish(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
-    print!("\n{}", super::report::text(runs, store, row, plan).await?.markdown());
+    let report = &super::report::text(runs, store, row, plan).await?;
+    print!("\n{}", report.markdown());
     let best = studies::folder(runs, &plan.name).join("best");
-    match super::export::best(runs, store, row, plan, &best).await? {
+    match (Exported { runs, store, row, plan, report }).best(&best).await? {
         Some(_) => println!("\nbest recipe: {}", best.join("recipe.toml").display()),
         None => println!("\nno trial has a result yet"),
     }
