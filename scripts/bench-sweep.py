@@ -1,0 +1,199 @@
+"""Best validation accuracy against the clock, ours and Optuna with PyTorch; see bench-sweep.sh."""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+STUDY = HERE.parent / "configs" / "fashion-mnist-hour.toml"
+
+
+def on_cores(cores):
+    return lambda: os.sched_setaffinity(0, cores)
+
+
+class Ours:
+    name = "nightsweep"
+
+    def __init__(self, folder, seed, cores, arguments):
+        self.folder, self.log = folder / "runs", open(folder / "ours.log", "w")
+        command = [
+            *(arguments.binary, "run", STUDY, "--runs", self.folder, "--no-web"),
+            *("--for", f"{round(arguments.minutes * 60)}s", "--devices", ",".join(["cpu:1"] * len(cores))),
+            # The time is the sweep's on both sides, so no winner is confirmed.
+            *("--set", f"study.seed={seed}", "--set", "confirm.top=0"),
+        ]
+        self.processes = [
+            subprocess.Popen(command, stdout=self.log, stderr=self.log, preexec_fn=on_cores(cores), start_new_session=True)
+        ]
+
+    def reports(self):
+        """Of each epoch: time, trial, epoch, accuracy."""
+        store = sqlite3.connect(self.folder / "store.sqlite")
+        rows = store.execute("SELECT at / 1000.0, trial, step, value FROM reports ORDER BY at").fetchall()
+        return [list(row) for row in rows]
+
+
+class Optuna:
+    name = "Optuna, PyTorch"
+
+    def __init__(self, folder, seed, cores, arguments):
+        self.files = [folder / f"optuna-{worker}.jsonl" for worker in range(len(cores))]
+        self.processes = []
+        for worker, (file, core) in enumerate(zip(self.files, sorted(cores))):
+            command = [sys.executable, HERE / "optuna_side.py", folder / "journal.log"]
+            command += ["--seed", str(seed), "--worker", str(worker)] + ["--enqueue"] * arguments.enqueue
+            log = open(folder / f"optuna-{worker}.log", "w")
+            with open(file, "w") as out:
+                self.processes.append(
+                    subprocess.Popen(command, stdout=out, stderr=log, preexec_fn=on_cores({core}), start_new_session=True)
+                )
+
+    def reports(self):
+        lines = [json.loads(line) for file in self.files for line in file.read_text().splitlines()]
+        return sorted([line["at"], line["trial"], line["epoch"], line["accuracy"]] for line in lines)
+
+
+def run(sides, folder, seed, cores, arguments):
+    """Starts the sides together and gives what each reported within the time, in seconds since the start."""
+    begin = time.time()
+    running = [side(folder, seed, cores[side], arguments) for side in sides]
+    end = begin + 60 * arguments.minutes
+    while time.time() < end:
+        time.sleep(min(1.0, max(0.0, end - time.time())))
+        for side in running:
+            if side is not None and side.name == Optuna.name and any(p.poll() is not None for p in side.processes):
+                raise SystemExit(f"{side.name} ended early; see {folder}")
+    # Ours ends by itself at the time it was given.
+    for side in running:
+        for process in side.processes:
+            try:
+                process.wait(30 if side.name == Ours.name else 0)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    within = lambda rows: [[at - begin, *rest] for at, *rest in rows if at <= end]
+    return {side.name: within(side.reports()) for side in running}
+
+
+def best_so_far(rows):
+    """Times and values of each new best."""
+    steps, best = [], 0.0
+    for at, _, _, accuracy in rows:
+        if accuracy is not None and accuracy > best:
+            best = accuracy
+            steps.append((at, best))
+    return steps
+
+
+def at_time(steps, seconds):
+    return max((value for at, value in steps if at <= seconds), default=float("nan"))
+
+
+def reached(steps, value):
+    return next((at for at, best in steps if best >= value), None)
+
+
+def table(measured, minutes):
+    seconds = 60 * minutes
+    print(
+        f"| seed | side | trials | epochs | best after {minutes / 4:g} min | {minutes / 2:g} min | {minutes:g} min "
+        "| Optuna's last best reached after | share of its time |"
+    )
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    shares = []
+    for seed, sides in measured.items():
+        theirs = best_so_far(sides[Optuna.name])
+        target = theirs[-1][1]
+        needed = reached(theirs, target)
+        for name, rows in sides.items():
+            steps = best_so_far(rows)
+            took = reached(steps, target)
+            values = " | ".join(f"{at_time(steps, seconds * part):.4f}" for part in (0.25, 0.5, 1.0))
+            after = "never" if took is None else f"{took / 60:.1f} min"
+            share = "–" if took is None else f"{took / seconds:.2f}"
+            if name == Ours.name:
+                shares.append(took / seconds if took else None)
+            print(f"| {seed} | {name} | {len({row[1] for row in rows})} | {len(rows)} | {values} | {after} | {share} |")
+    told = [f"{share:.2f}" if share else "never" for share in shares]
+    print(f"\nOptuna's best after {minutes:g} min was reached by ours in these shares of {minutes:g} min: {', '.join(told)}")
+    if all(shares):
+        print(f"median {statistics.median(shares):.2f}")
+
+
+def plot(measured, minutes, path):
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "nightsweep"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    colours = {Ours.name: "#1f6f8b", Optuna.name: "#c2571a"}
+    lowest = []
+    for index, sides in enumerate(measured.values()):
+        for name, rows in sides.items():
+            steps = best_so_far(rows)
+            times = [at / 60 for at, _ in steps] + [minutes]
+            values = [value for _, value in steps] + [steps[-1][1]]
+            lowest.append(steps[0][1])
+            label = name if index == 0 else None
+            axes.step(times, values, where="post", color=colours[name], label=label, linewidth=1.6, alpha=0.85)
+    axes.set_xlabel("minutes since the start")
+    axes.set_ylabel("best validation accuracy so far")
+    axes.set_xlim(0, minutes)
+    axes.set_ylim(bottom=max(0.8, min(lowest)))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("binary", type=pathlib.Path)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--turns", action="store_true", help="one side after the other, each on all cores")
+    parser.add_argument("--enqueue", action="store_true", help="Optuna's first trial is our file's [recipe] too")
+    arguments = parser.parse_args()
+    arguments.binary = arguments.binary.resolve()
+    all_cores = sorted(os.sched_getaffinity(0))
+    half = len(all_cores) // 2
+    measured = {}
+    for index, seed in enumerate(map(int, arguments.seeds.split(","))):
+        folder = arguments.folder / f"seed-{seed}"
+        kept = folder / "reports.json"
+        if not kept.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            if arguments.turns:
+                cores = {Ours: set(all_cores), Optuna: set(all_cores)}
+                sides = {}
+                for side in (Ours, Optuna) if index % 2 == 0 else (Optuna, Ours):
+                    sides |= run([side], folder, seed, cores, arguments)
+            else:
+                # The halves change hands from seed to seed.
+                parts = [set(all_cores[:half]), set(all_cores[half:])]
+                cores = {Ours: parts[index % 2], Optuna: parts[1 - index % 2]}
+                sides = run([Ours, Optuna], folder, seed, cores, arguments)
+            kept.write_text(json.dumps({side.name: sides[side.name] for side in (Ours, Optuna)}))
+        measured[seed] = json.loads(kept.read_text())
+    table(measured, arguments.minutes)
+    try:
+        plot(measured, arguments.minutes, arguments.folder / "sweep.svg")
+        print(f"\nplot: {arguments.folder / 'sweep.svg'}", file=sys.stderr)
+    except ImportError:
+        print("\nno plot without matplotlib", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
