@@ -19,6 +19,8 @@ use burn::tensor::{Bytes, DType, GradientCheckpointingStrategy, Tensor};
 use nightsweep_kernels::norm::{self, Clamp, Moments, Norm, NormGradient, scale_shift_clamp};
 use nightsweep_kernels::{Conv, ConvShape, Gradient, Stored};
 
+use crate::model::conv::Padding;
+
 type Tracking = Autodiff<Flex>;
 type Tracked = FloatTensor<Tracking>;
 
@@ -48,7 +50,7 @@ pub struct Filters {
     /// Pixels from one place of the filter to the next.
     pub stride: usize,
     /// Zeros around the image.
-    pub padding: usize,
+    pub padding: Padding,
 }
 
 /// Batch norm's parameters.
@@ -93,7 +95,7 @@ pub fn conv_norm(
             (Some(tracked(images)?), Place::Subsampled { size: [height, width, channels], stride, before })
         }
     };
-    let conv = Conv::new(filters.shape(input.dims()));
+    let conv = Conv::new(filters.shape(input.dims())?);
     let images = channels_last(x.primitive().clone());
     let weight = contiguous(w.primitive().clone());
     let (data, moments) = conv.forward_with_moments(numbers(&images), numbers(&weight));
@@ -155,7 +157,7 @@ pub fn conv_affine(
             (Some(channels_last(plain(images)?)), place)
         }
     };
-    let conv = Conv::new(filters.shape(input.dims()));
+    let conv = Conv::new(filters.shape(input.dims())?);
     let (images, weight) = (channels_last(plain(input)?), contiguous(plain(&filters.weight)?));
     let data = conv.forward(numbers(&images), numbers(&weight));
     let batch = input.dims()[0];
@@ -186,7 +188,7 @@ pub fn norm_clamp(input: &Tensor<4>, affine: &Affine, clamp: Clamp) -> Option<No
 
 /// A convolution alone, with gradients where the tensors have them.
 pub fn conv(input: &Tensor<4>, filters: &Filters) -> Option<Tensor<4>> {
-    let conv = Conv::new(filters.shape(input.dims()));
+    let conv = Conv::new(filters.shape(input.dims())?);
     let dims = output_dims(&conv, input.dims()[0]);
     let result = |images: &FlexTensor, weight: &FlexTensor| {
         from_channels_last(conv.forward(numbers(images), numbers(weight)), dims)
@@ -203,10 +205,12 @@ pub fn conv(input: &Tensor<4>, filters: &Filters) -> Option<Tensor<4>> {
 }
 
 impl Filters {
-    fn shape(&self, [batch, inputs, height, width]: [usize; 4]) -> ConvShape {
+    /// None for padding that is not the same for rows and columns.
+    fn shape(&self, [batch, inputs, height, width]: [usize; 4]) -> Option<ConvShape> {
         let [outputs, seen, kernel, _] = self.weight.dims();
-        let depthwise = seen == 1 && inputs > 1;
-        ConvShape {
+        let [rows, columns] = [height, width].map(|side| self.padding.before_and_after(side, kernel, self.stride));
+        let (padding, after) = rows;
+        (rows == columns).then_some(ConvShape {
             batch,
             height,
             width,
@@ -214,9 +218,10 @@ impl Filters {
             outputs,
             kernel,
             stride: self.stride,
-            padding: self.padding,
-            depthwise,
-        }
+            padding,
+            extra: after - padding,
+            depthwise: seen == 1 && inputs > 1,
+        })
     }
 }
 

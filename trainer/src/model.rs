@@ -1,7 +1,7 @@
 //! The networks: from a batch of images to one score per class.
 
 mod coatnet;
-mod conv;
+pub(crate) mod conv;
 mod convnet;
 mod dense;
 mod drop_path;

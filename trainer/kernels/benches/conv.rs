@@ -33,6 +33,7 @@ fn main() {
             kernel,
             stride,
             padding: kernel / 2,
+            extra: 0,
             depthwise: false,
         };
         let images = vec![0.5; shape.batch * shape.input_len()];

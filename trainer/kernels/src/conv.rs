@@ -34,6 +34,9 @@ pub struct ConvShape {
     pub stride: usize,
     /// Zeros around the image.
     pub padding: usize,
+    /// Rows of zeros below the image, and columns to the right of it, beyond those of `padding`: TensorFlow's `SAME` puts
+    /// there what is left over.
+    pub extra: usize,
     /// Whether each channel has a filter of its own and sees no other; then there are as many outputs as inputs.
     pub depthwise: bool,
 }
@@ -41,7 +44,7 @@ pub struct ConvShape {
 impl ConvShape {
     /// Rows and columns of the result.
     pub fn output_size(&self) -> [usize; 2] {
-        [self.height, self.width].map(|side| (side + 2 * self.padding - self.kernel) / self.stride + 1)
+        [self.height, self.width].map(|side| (side + 2 * self.padding + self.extra - self.kernel) / self.stride + 1)
     }
 
     /// Numbers of an image.
@@ -127,10 +130,10 @@ impl Conv {
 
     /// Plans for a level of instructions.
     pub fn at(level: Level, shape: ConvShape) -> Self {
-        let ConvShape { height, width, inputs, outputs, kernel, stride, padding, depthwise, .. } = shape;
+        let ConvShape { height, width, inputs, outputs, kernel, stride, padding, extra, depthwise, .. } = shape;
         assert!(!depthwise || inputs == outputs, "{shape:?} has not one filter for each channel");
         assert!(kernel > 0 && stride > 0 && inputs > 0 && outputs > 0, "{shape:?} has an empty side");
-        assert!(height.min(width) + 2 * padding >= kernel, "{shape:?} has no room for its filter");
+        assert!(height.min(width) + 2 * padding + extra >= kernel, "{shape:?} has no room for its filter");
         let size = shape.output_size();
         let reach = kernel.div_ceil(stride) - 1;
         let of_inputs = Panel {

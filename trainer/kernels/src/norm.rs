@@ -411,10 +411,12 @@ impl Kernel for Whole<'_> {
     unsafe fn run<I: Isa>(self) {
         let channels = self.gradient.norm.scale.len();
         for channel in (0..channels).step_by(LANES) {
+            // SAFETY: the norm has these channels.
+            let held = unsafe { self.gradient.hold::<I>(channel, channels - channel) };
             for pixel in 0..self.gradient.pixels {
                 // SAFETY: the image has this pixel and these channels, and so has the output.
                 unsafe {
-                    let v = self.gradient.read::<I>(self.image, pixel, channel, channels - channel);
+                    let v = self.gradient.read::<I>(held, self.image, pixel, channel, channels - channel);
                     let to = self.out.as_mut_ptr().cast::<f32>().add(pixel * channels + channel);
                     write_up_to::<I>(to, channels - channel, v);
                 }
@@ -423,21 +425,90 @@ impl Kernel for Whole<'_> {
     }
 }
 
+/// [`NormGradient`]'s terms for sixteen channels.
+#[derive(Clone, Copy)]
+pub struct HeldTerms<V> {
+    of_gradient: V,
+    of_data: V,
+    added: V,
+    scale: V,
+    shift: V,
+}
+
 impl Pixels for NormGradient<'_> {
+    type Held<I: Isa> = HeldTerms<I::V>;
+
     #[inline(always)]
-    unsafe fn read<I: Isa>(&self, image: usize, pixel: usize, channel: usize, count: usize) -> I::V {
+    unsafe fn hold<I: Isa>(&self, channel: usize, count: usize) -> HeldTerms<I::V> {
+        // SAFETY: the caller's.
+        let of_channel = |values: &[f32]| unsafe { read_up_to::<I>(values.as_ptr().add(channel), count) };
+        let [of_gradient, of_data, added] = self.terms.each_ref().map(|values| of_channel(values));
+        let [scale, shift] = [&self.norm.scale, &self.norm.shift].map(|values| of_channel(values));
+        HeldTerms { of_gradient, of_data, added, scale, shift }
+    }
+
+    #[inline(always)]
+    unsafe fn read<I: Isa>(
+        &self,
+        held: HeldTerms<I::V>,
+        image: usize,
+        pixel: usize,
+        channel: usize,
+        count: usize,
+    ) -> I::V {
         let at = (image * self.pixels + pixel) * self.norm.scale.len() + channel;
         // SAFETY: the image has these channels.
         unsafe {
-            let of_channel = |values: &[f32]| read_up_to::<I>(values.as_ptr().add(channel), count);
             let data = read_up_to::<I>(self.data.as_ptr().add(at), count);
             let mut gradient = read_up_to::<I>(self.gradient.as_ptr().add(at), count);
             if let Some(bounds) = self.bounds {
-                gradient =
-                    masked::<I>(gradient, data, of_channel(&self.norm.scale), of_channel(&self.norm.shift), bounds);
+                gradient = masked::<I>(gradient, data, held.scale, held.shift, bounds);
             }
-            let [of_gradient, of_data, added] = &self.terms;
-            I::fma(gradient, of_channel(of_gradient), I::fma(data, of_channel(of_data), of_channel(added)))
+            I::fma(gradient, held.of_gradient, I::fma(data, held.of_data, held.added))
+        }
+    }
+}
+
+/// A batch norm's output with the activation behind it, made pixel by pixel where it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Activated<'a> {
+    /// What is normalized, `[images, pixels, channels]`.
+    pub data: &'a [f32],
+    /// Of an image.
+    pub pixels: usize,
+    /// The norm of these numbers.
+    pub norm: &'a Norm,
+    /// The activation.
+    pub clamp: Clamp,
+}
+
+impl Pixels for Activated<'_> {
+    /// Scale and shift.
+    type Held<I: Isa> = [I::V; 2];
+
+    #[inline(always)]
+    unsafe fn hold<I: Isa>(&self, channel: usize, count: usize) -> [I::V; 2] {
+        // SAFETY: the caller's.
+        [&self.norm.scale, &self.norm.shift]
+            .map(|values| unsafe { read_up_to::<I>(values.as_ptr().add(channel), count) })
+    }
+
+    #[inline(always)]
+    unsafe fn read<I: Isa>(
+        &self,
+        [scale, shift]: [I::V; 2],
+        image: usize,
+        pixel: usize,
+        channel: usize,
+        count: usize,
+    ) -> I::V {
+        let at = (image * self.pixels + pixel) * self.norm.scale.len() + channel;
+        // SAFETY: the image has these channels.
+        unsafe {
+            let [low, high] = self.clamp.bounds().map(|bound| I::splat(bound));
+            let x = I::fma(read_up_to::<I>(self.data.as_ptr().add(at), count), scale, shift);
+            // In this order a NaN stays one.
+            I::min(high, I::max(low, x))
         }
     }
 }

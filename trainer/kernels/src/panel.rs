@@ -28,11 +28,27 @@ pub struct Panel {
 
 /// Where a panel's pixels come from.
 pub trait Pixels {
+    /// What some channels have in common, held in registers from pixel to pixel.
+    type Held<I: Isa>: Copy;
+
+    /// Up to sixteen channels from one on, for [`Self::read`].
+    ///
+    /// # Safety
+    /// There must be these channels, and the processor must have the instructions.
+    unsafe fn hold<I: Isa>(&self, channel: usize, count: usize) -> Self::Held<I>;
+
     /// Up to sixteen channels of a pixel of an image, zeros behind `count`.
     ///
     /// # Safety
-    /// The image must have them.
-    unsafe fn read<I: Isa>(&self, image: usize, pixel: usize, channel: usize, count: usize) -> I::V;
+    /// The image must have them, and `held` must be of these channels.
+    unsafe fn read<I: Isa>(
+        &self,
+        held: Self::Held<I>,
+        image: usize,
+        pixel: usize,
+        channel: usize,
+        count: usize,
+    ) -> I::V;
 }
 
 /// Pixels as they are in memory: `[image][pixel][channel]`.
@@ -47,8 +63,13 @@ pub struct Stored<'a> {
 }
 
 impl Pixels for Stored<'_> {
+    type Held<I: Isa> = ();
+
     #[inline(always)]
-    unsafe fn read<I: Isa>(&self, image: usize, pixel: usize, channel: usize, count: usize) -> I::V {
+    unsafe fn hold<I: Isa>(&self, _: usize, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn read<I: Isa>(&self, (): (), image: usize, pixel: usize, channel: usize, count: usize) -> I::V {
         let at = (image * self.pixels + pixel) * self.channels + channel;
         debug_assert!(at + count.min(LANES) <= self.data.len());
         // SAFETY: the image has these channels.
@@ -130,6 +151,8 @@ impl Panel {
         for block in 0..self.blocks() {
             let channel = block * self.block;
             let count = self.channels - channel;
+            // SAFETY: the image has these channels.
+            let held = unsafe { pixels.hold::<I>(channel, count) };
             for phase in 0..self.phases * self.phases {
                 let inside = self.inside(phase % self.phases, 1);
                 let rows = self.inside(phase / self.phases, 0);
@@ -144,7 +167,7 @@ impl Panel {
                         let y = row * self.stride + phase / self.phases - self.offset;
                         let mut x = inside.0 * self.stride + phase % self.phases - self.offset;
                         for _ in inside.0..inside.1 {
-                            let v = pixels.read::<I>(image, y * self.image[1] + x, channel, count);
+                            let v = pixels.read::<I>(held, image, y * self.image[1] + x, channel, count);
                             write_up_to::<I>(to, self.block, v);
                             to = to.add(self.block);
                             x += self.stride;

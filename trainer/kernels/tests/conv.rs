@@ -15,7 +15,7 @@ fn levels() -> impl Iterator<Item = Level> {
 
 /// Calls back with the indices of each product: image, weight, result.
 fn for_each_product(shape: ConvShape, mut f: impl FnMut(usize, usize, usize)) {
-    let ConvShape { batch, height, width, inputs, outputs, kernel, stride, padding, depthwise } = shape;
+    let ConvShape { batch, height, width, inputs, outputs, kernel, stride, padding, depthwise, .. } = shape;
     let [rows, columns] = shape.output_size();
     for image in 0..batch {
         for (row, column) in (0..rows * columns).map(|pixel| (pixel / columns, pixel % columns)) {
@@ -87,7 +87,7 @@ fn check(shape: ConvShape) {
 
 fn shape(batch: usize, [height, width]: [usize; 2], [inputs, outputs]: [usize; 2], kernel: [usize; 3]) -> ConvShape {
     let [kernel, stride, padding] = kernel;
-    ConvShape { batch, height, width, inputs, outputs, kernel, stride, padding, depthwise: false }
+    ConvShape { batch, height, width, inputs, outputs, kernel, stride, padding, extra: 0, depthwise: false }
 }
 
 #[test]
@@ -129,6 +129,19 @@ fn depthwise_filters_are_summed_as_defined() {
         for size in [[8, 8], [3, 17], [1, 5], [13, 4]] {
             for kernel in [[3, 1, 1], [3, 2, 1], [5, 1, 2], [5, 2, 2], [7, 1, 3]] {
                 check(ConvShape { depthwise: true, ..shape(3, size, [channels; 2], kernel) });
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_left_over_of_the_padding_may_be_at_the_end() {
+    for size in [[8, 8], [7, 12], [2, 2], [1, 5]] {
+        for (kernel, extra) in [([3, 2, 0], 1), ([5, 2, 1], 1), ([4, 2, 1], 1), ([3, 1, 0], 2), ([1, 2, 0], 1)] {
+            let dense = ConvShape { extra, ..shape(3, size, [20, 18], kernel) };
+            if size[0].min(size[1]) + 2 * kernel[2] + extra >= kernel[0] {
+                check(dense);
+                check(ConvShape { outputs: 20, depthwise: true, ..dense });
             }
         }
     }

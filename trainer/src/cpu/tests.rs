@@ -40,7 +40,7 @@ fn run(case: Case, ours: bool) -> Vec<Vec<f32>> {
     let weight = random([outputs, inputs, kernel, kernel]).require_grad();
     let mut vector = || random([1, outputs, 1, 1]).reshape([outputs]).detach().require_grad();
     let (gamma, beta) = (vector(), vector());
-    let filters = Filters { weight: weight.clone(), stride, padding: kernel / 2 };
+    let filters = Filters { weight: weight.clone(), stride, padding: Padding::Sides(kernel / 2) };
     let before = (outputs - inputs.min(outputs)) / 2;
     // Something before, so that the shortcut's gradient has somewhere to go on to.
     let input = x.clone().mul_scalar(1.5);
@@ -48,7 +48,11 @@ fn run(case: Case, ours: bool) -> Vec<Vec<f32>> {
         true => {
             let affine = Affine { gamma: gamma.clone(), beta: beta.clone(), epsilon: 1e-5 };
             // The shortcut is behind a first convolution, as in a residual block.
-            let through = Filters { weight: Tensor::ones([inputs, inputs, 1, 1], &device), stride: 1, padding: 0 };
+            let through = Filters {
+                weight: Tensor::ones([inputs, inputs, 1, 1], &device),
+                stride: 1,
+                padding: Padding::Sides(0),
+            };
             let first = Affine {
                 gamma: Tensor::ones([inputs], &device),
                 beta: Tensor::zeros([inputs], &device),
@@ -155,7 +159,7 @@ fn a_convolution_alone_is_burns() {
     for (channels, stride) in [([3, 8], 2), ([20, 33], 1)] {
         let x = random(numbers, [2, channels[0], 6, 9], &device).require_grad();
         let weight = random(numbers, [channels[1], channels[0], 3, 3], &device).require_grad();
-        let filters = Filters { weight: weight.clone(), stride, padding: 1 };
+        let filters = Filters { weight: weight.clone(), stride, padding: Padding::Sides(1) };
         let ours = conv(&x, &filters).unwrap();
         let burns = conv2d(x.clone(), weight.clone(), None, options(stride, 1));
         agree(ours, burns, &[x.clone(), weight.clone()]);
@@ -170,9 +174,25 @@ fn a_depthwise_convolution_is_burns() {
     let numbers = &mut ChaCha8Rng::seed_from_u64(8);
     let x = random(numbers, [2, 20, 6, 9], &device).require_grad();
     let weight = random(numbers, [20, 1, 5, 5], &device).require_grad();
-    let ours = conv(&x, &Filters { weight: weight.clone(), stride: 2, padding: 2 }).unwrap();
+    let ours = conv(&x, &Filters { weight: weight.clone(), stride: 2, padding: Padding::Sides(2) }).unwrap();
     let options = ConvOptions::new([2; 2], [2; 2], [1, 1], 20);
     agree(ours, conv2d(x.clone(), weight.clone(), None, options), &[x, weight]);
+}
+
+#[test]
+fn lopsided_padding_is_burns_where_both_sides_have_the_same() {
+    let device = Device::flex().autodiff();
+    let numbers = &mut ChaCha8Rng::seed_from_u64(9);
+    for (kernel, [height, width], pads) in [(3, [6, 8], (0, 1)), (5, [8, 8], (1, 2)), (3, [5, 7], (1, 1))] {
+        let x = random(numbers, [2, 20, height, width], &device).require_grad();
+        let weight = random(numbers, [20, 1, kernel, kernel], &device).require_grad();
+        let filters = Filters { weight: weight.clone(), stride: 2, padding: Padding::Same };
+        let options = ConvOptions::new_with_padding([2; 2], [pads; 2], [1, 1], 20);
+        let burns = conv2d(x.clone(), weight.clone(), None, options);
+        agree(conv(&x, &filters).unwrap(), burns, &[x.clone(), weight]);
+        let narrower = x.slice(s![.., .., .., 1..]);
+        assert!(conv(&narrower, &filters).is_none(), "rows and columns get other padding");
+    }
 }
 
 #[test]
@@ -264,7 +284,10 @@ fn agree(ours: Tensor<4>, burns: Tensor<4>, leaves: &[Tensor<4>]) {
 fn other_number_types_are_left_to_burn() {
     let device = Device::flex();
     let half = |dims| Tensor::<4>::ones(dims, &device).cast(DType::F16);
-    assert!(conv(&half([1, 1, 4, 4]), &Filters { weight: half([1, 1, 3, 3]), stride: 1, padding: 1 }).is_none());
+    assert!(
+        conv(&half([1, 1, 4, 4]), &Filters { weight: half([1, 1, 3, 3]), stride: 1, padding: Padding::Sides(1) })
+            .is_none()
+    );
 }
 
 #[test]
@@ -272,6 +295,10 @@ fn a_parameter_of_a_model_is_at_home() {
     let device = Device::flex().autodiff();
     let weight = Param::from_tensor(Tensor::<4>::ones([2, 1, 3, 3], &device));
     assert!(
-        conv(&Tensor::ones([1, 1, 4, 4], &device), &Filters { weight: weight.val(), stride: 1, padding: 1 }).is_some()
+        conv(
+            &Tensor::ones([1, 1, 4, 4], &device),
+            &Filters { weight: weight.val(), stride: 1, padding: Padding::Sides(1) }
+        )
+        .is_some()
     );
 }

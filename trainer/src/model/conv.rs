@@ -74,19 +74,13 @@ impl Conv {
         conv2d(images, self.weight.val(), self.bias.as_ref().map(|bias| bias.val()), options)
     }
 
-    /// As the kernels for the CPU want it, if it is of their kind: without groups or with one for each channel, without
-    /// bias and lopsided padding.
+    /// As the kernels for the CPU want it, if it is of their kind: without groups or with one for each channel, and without
+    /// bias.
     pub(super) fn filters(&self) -> Option<Filters> {
-        let kernel = self.kernel();
-        let padding = match self.padding {
-            Padding::Sides(pixels) => pixels,
-            Padding::Same if self.stride == 1 && kernel % 2 == 1 => kernel / 2,
-            Padding::Same => return None,
-        };
         let [outputs, seen, _, _] = self.weight.lazy_shape().dims();
         let is_depthwise = seen == 1 && self.groups == outputs;
         let is_plain = (self.groups == 1 || is_depthwise) && self.bias.is_none();
-        is_plain.then(|| Filters { weight: self.weight.val(), stride: self.stride, padding })
+        is_plain.then(|| Filters { weight: self.weight.val(), stride: self.stride, padding: self.padding })
     }
 
     fn kernel(&self) -> usize {
@@ -96,7 +90,8 @@ impl Conv {
 }
 
 impl Padding {
-    fn before_and_after(self, size: usize, kernel: usize, stride: usize) -> (usize, usize) {
+    /// Zeros before and after a side of so many pixels.
+    pub(crate) fn before_and_after(self, size: usize, kernel: usize, stride: usize) -> (usize, usize) {
         match self {
             Self::Sides(pixels) => (pixels, pixels),
             Self::Same => {
