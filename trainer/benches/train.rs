@@ -7,7 +7,8 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use nightsweep_trainer::loss::cross_entropy;
 use nightsweep_trainer::model::{InputShape, Model};
 use nightsweep_trainer::optimizer::{Gradients, Optimizer, Rates};
 use nightsweep_trainer::recipe::ModelSpec;
@@ -29,6 +30,8 @@ fn main() {
     let batch: usize = batch.parse().expect("the batch is a number");
     let device = DeviceName::Cpu { threads: threads.parse().expect("threads are a number") };
     let device = device.open().expect("the pool is made once").autodiff();
+    // As a trial does.
+    let _kept = nightsweep_trainer::memory::keep();
     let shape = InputShape { channels, height, width, classes: 10 };
     let mut training = Training::new(&spec, shape, batch, &device);
     for line in std::io::stdin().lock().lines() {
@@ -66,8 +69,7 @@ impl Training {
     fn step(&mut self) {
         let model = self.model.take().expect("each step puts it back");
         let scores = model.forward(self.images.clone());
-        let labels = self.labels.clone().unsqueeze_dim::<2>(1);
-        let loss = activation::log_softmax(scores, 1).gather(1, labels).mean().neg();
+        let loss = cross_entropy(scores, self.labels.clone(), 0.0);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         let gradients = Gradients::of(&model, gradients);
         let rates = Rates { epoch: 0, lr: 0.01, momentum: None };

@@ -460,6 +460,11 @@ fn plain<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
     is_f32.then(|| tensor.clone().try_into_primitive::<Flex>().ok()).flatten()
 }
 
+/// Whether the kernels are for a tensor without gradients.
+pub fn is_at_home<const D: usize>(tensor: &Tensor<D>) -> bool {
+    plain(tensor).is_some()
+}
+
 /// `[batch, channels, height, width]` of any strides as `[batch, height, width, channels]` without; copies if it must.
 fn channels_last(tensor: FlexTensor) -> FlexTensor {
     let layout = tensor.layout().permute(&[0, 2, 3, 1]);
@@ -501,8 +506,12 @@ fn last_dims(tensor: &FlexTensor) -> [usize; 4] {
     std::array::from_fn(|axis| shape[axis])
 }
 
+mod pool;
+mod training;
 mod transformer;
 
+pub use pool::{global_average, max_pool};
+pub use training::{adam, cross_entropy, sgd};
 pub use transformer::{attention, dense, layer_norm};
 
 #[cfg(test)]

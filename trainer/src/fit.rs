@@ -153,6 +153,7 @@ pub fn fit(job: &Job, observer: &mut dyn Observer) -> Result<Outcome, FitError> 
 /// The same, with the weights of the epoch that counts so far; none before the first one's end.
 pub fn fit_weights(job: &Job, observer: &mut dyn Observer) -> Result<(Outcome, NamedTensors), FitError> {
     check(job)?;
+    let _kept = memory::keep();
     memory::reset_peak();
     // What an earlier trial of this process left unused is not this one's.
     job.device.memory_cleanup();

@@ -4,6 +4,7 @@ mod weights;
 
 use burn::tensor::{Int, Tensor, activation};
 
+use crate::cpu;
 use crate::data::Images;
 use crate::metric::one_hot;
 use crate::recipe::{LossSpec, Recipe};
@@ -113,7 +114,10 @@ impl Loss {
 }
 
 /// Mean cross-entropy with label smoothing, as torch's `cross_entropy`; `scores` `[batch, classes]`, `labels` `[batch]`.
-fn cross_entropy(scores: Tensor<2>, labels: Tensor<1, Int>, label_smoothing: f64) -> Tensor<1> {
+pub fn cross_entropy(scores: Tensor<2>, labels: Tensor<1, Int>, label_smoothing: f64) -> Tensor<1> {
+    if let Some(loss) = cpu::cross_entropy(&scores, &labels, label_smoothing) {
+        return loss;
+    }
     let log_likelihood = activation::log_softmax(scores, 1);
     let picked = log_likelihood.clone().gather(1, labels.unsqueeze_dim::<2>(1)).mean();
     match label_smoothing > 0.0 {

@@ -10,6 +10,7 @@ mod fused;
 mod init;
 mod mlp;
 mod norm;
+mod pool;
 mod resnet;
 mod vit;
 mod wrn;

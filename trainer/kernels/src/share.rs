@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-/// Products below which another thread costs more than it saves: some tens of microseconds.
-const SMALL: usize = 1 << 20;
+/// Products below which another thread costs more than it saves: it takes some tens of microseconds to wake.
+const SMALL: usize = 1 << 22;
 
 /// Threads that so many products are worth.
 pub fn threads_for(products: usize) -> usize {

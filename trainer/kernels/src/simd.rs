@@ -49,8 +49,12 @@ pub trait Isa: Copy + 'static {
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
     /// `x` where `low < a < high`, else zero.
     unsafe fn keep_between(a: Self::V, low: Self::V, high: Self::V, x: Self::V) -> Self::V;
+    /// `x` where `a = b`, else zero.
+    unsafe fn keep_equal(a: Self::V, b: Self::V, x: Self::V) -> Self::V;
     /// Quotient.
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// Square root.
+    unsafe fn sqrt(a: Self::V) -> Self::V;
     /// The nearest whole number.
     unsafe fn round(a: Self::V) -> Self::V;
     /// `a · 2ⁿ` for whole numbers n from -126 to 127.
@@ -130,8 +134,16 @@ impl Isa for Plain {
         std::array::from_fn(|lane| if low[lane] < a[lane] && a[lane] < high[lane] { x[lane] } else { 0.0 })
     }
     #[inline(always)]
+    unsafe fn keep_equal(a: Self::V, b: Self::V, x: Self::V) -> Self::V {
+        std::array::from_fn(|lane| if a[lane] == b[lane] { x[lane] } else { 0.0 })
+    }
+    #[inline(always)]
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
         std::array::from_fn(|lane| a[lane] / b[lane])
+    }
+    #[inline(always)]
+    unsafe fn sqrt(a: Self::V) -> Self::V {
+        a.map(f32::sqrt)
     }
     #[inline(always)]
     unsafe fn round(a: Self::V) -> Self::V {
@@ -225,8 +237,16 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn keep_equal(a: __m512, b: __m512, x: __m512) -> __m512 {
+            unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b), x) }
+        }
+        #[inline(always)]
         unsafe fn div(a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_div_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sqrt(a: __m512) -> __m512 {
+            unsafe { _mm512_sqrt_ps(a) }
         }
         #[inline(always)]
         unsafe fn round(a: __m512) -> __m512 {
@@ -326,8 +346,19 @@ mod x86 {
             unsafe { (between(a.0, low.0, high.0, x.0), between(a.1, low.1, high.1, x.1)) }
         }
         #[inline(always)]
+        unsafe fn keep_equal(a: Self::V, b: Self::V, x: Self::V) -> Self::V {
+            unsafe {
+                let equal = |a, b, x| _mm256_and_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(a, b), x);
+                (equal(a.0, b.0, x.0), equal(a.1, b.1, x.1))
+            }
+        }
+        #[inline(always)]
         unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
             unsafe { (_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)) }
+        }
+        #[inline(always)]
+        unsafe fn sqrt(a: Self::V) -> Self::V {
+            unsafe { (_mm256_sqrt_ps(a.0), _mm256_sqrt_ps(a.1)) }
         }
         #[inline(always)]
         unsafe fn round(a: Self::V) -> Self::V {

@@ -2,8 +2,6 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::module::{adaptive_avg_pool2d, max_pool2d};
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 use nightsweep_kernels::norm::Clamp;
 
@@ -12,6 +10,7 @@ use super::conv::Conv;
 use super::fused::conv_norm;
 use super::init::linear;
 use super::norm::Norm;
+use super::pool::{global_average, max_pool};
 use super::resnet::conv;
 use crate::cpu::Added;
 use crate::recipe;
@@ -53,10 +52,9 @@ impl Convnet {
             let [_, _, height, width] = x.dims();
             // A map of one pixel has nothing left to pool.
             if height > 1 && width > 1 {
-                x = max_pool2d(x, MaxPoolOptions::new([2, 2]));
+                x = max_pool(x, 2, 2, 0);
             }
         }
-        let features: Tensor<2> = adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3);
-        self.output.forward(self.dropout.forward(features))
+        self.output.forward(self.dropout.forward(global_average(x)))
     }
 }

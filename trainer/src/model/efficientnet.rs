@@ -3,7 +3,6 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Device, Tensor, activation};
 use nightsweep_kernels::norm::Clamp;
 
@@ -13,6 +12,7 @@ use super::drop_path::DropPath;
 use super::fused::conv_norm;
 use super::init::linear;
 use super::norm::{self, Norm};
+use super::pool::global_average;
 use crate::cpu::Added;
 use crate::recipe::{self, ConvStyle, NormKind};
 
@@ -140,7 +140,7 @@ impl Efficientnet {
             x = block.forward(x);
         }
         let x = active(self.lite, &self.conv_head, &self.bn2, x).0;
-        self.classifier.forward(self.dropout.forward(adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3)))
+        self.classifier.forward(self.dropout.forward(global_average(x)))
     }
 }
 
@@ -195,7 +195,7 @@ impl SqueezeExcite {
     }
 
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let average = adaptive_avg_pool2d(x.clone(), [1, 1]);
+        let average = global_average(x.clone()).unsqueeze_dims::<4>(&[2, 3]);
         let squeezed = activation::silu(self.conv_reduce.forward(average));
         x * activation::sigmoid(self.conv_expand.forward(squeezed))
     }

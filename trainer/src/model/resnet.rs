@@ -2,8 +2,6 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::module::{adaptive_avg_pool2d, max_pool2d};
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, activation};
 use nightsweep_kernels::norm::Clamp;
 
@@ -13,6 +11,7 @@ use super::drop_path::DropPath;
 use super::fused::{conv_norm, plus};
 use super::init::linear;
 use super::norm::Norm;
+use super::pool::{global_average, max_pool};
 use crate::cpu::Added;
 use crate::recipe::{self, NormKind, Stem};
 
@@ -134,12 +133,12 @@ impl Resnet {
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let (mut x, _) = conv_norm(&self.conv1, &self.bn1, images, Added::Nothing, Clamp::Relu);
         if self.pools {
-            x = max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]));
+            x = max_pool(x, 3, 2, 1);
         }
         for block in self.stages.iter().flat_map(|stage| &stage.blocks) {
             x = block.forward(x);
         }
-        self.fc.forward(self.dropout.forward(adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3)))
+        self.fc.forward(self.dropout.forward(global_average(x)))
     }
 }
 

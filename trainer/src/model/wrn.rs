@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Device, Tensor};
 use nightsweep_kernels::norm::Clamp;
 
@@ -11,6 +10,7 @@ use super::conv::Conv;
 use super::fused::{conv_norm, norm_clamp};
 use super::init::linear;
 use super::norm::Norm;
+use super::pool::global_average;
 use super::resnet::conv;
 use crate::cpu::Added;
 use crate::recipe;
@@ -78,7 +78,7 @@ impl Wrn {
             x = block.forward(x);
         }
         let x = norm_clamp(&self.bn1, x, Clamp::Relu);
-        self.fc.forward(adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3))
+        self.fc.forward(global_average(x))
     }
 }
 

@@ -3,11 +3,16 @@
 use burn::tensor::Tensor;
 
 use super::update::{Rule, Update, norm};
+use crate::cpu;
 use crate::recipe::{Adam, AdamThenSgd, Adamw, Lamb, Sgd};
 
 /// torch.optim.Adam.
 impl Rule for Adam {
     fn update(&self, mut it: Update) -> Tensor<1> {
+        let betas = [self.beta1, self.beta2];
+        if let Some(new) = adapt_on_cpu(&mut it, betas, self.epsilon, [self.weight_decay, 0.0]) {
+            return new;
+        }
         it.penalize(self.weight_decay);
         adapt(it, self.beta1, self.beta2, self.epsilon)
     }
@@ -16,6 +21,10 @@ impl Rule for Adam {
 /// torch.optim.AdamW.
 impl Rule for Adamw {
     fn update(&self, mut it: Update) -> Tensor<1> {
+        let betas = [self.beta1, self.beta2];
+        if let Some(new) = adapt_on_cpu(&mut it, betas, self.epsilon, [0.0, self.weight_decay]) {
+            return new;
+        }
         it.decay(self.weight_decay);
         adapt(it, self.beta1, self.beta2, self.epsilon)
     }
@@ -47,6 +56,29 @@ impl Rule for AdamThenSgd {
             false => Sgd { lr: sgd_lr, momentum, nesterov, weight_decay }.update(it),
         }
     }
+}
+
+/// Adam (with the first decay) or AdamW (with the second) in one pass.
+fn adapt_on_cpu(it: &mut Update, [beta1, beta2]: [f64; 2], epsilon: f64, decays: [f64; 2]) -> Option<Tensor<1>> {
+    if !cpu::is_at_home(&it.weight) {
+        return None;
+    }
+    let beta1 = it.momentum(beta1);
+    let lacks = |beta: f64| 1.0 - beta.powf(it.count as f64);
+    let [penalty, decay] = if it.is_vector() { [0.0; 2] } else { decays };
+    let rule = nightsweep_kernels::update::Adam {
+        lr: it.rates.lr / lacks(beta1),
+        beta1,
+        beta2,
+        correction: 1.0 / lacks(beta2).sqrt(),
+        epsilon,
+        penalty: penalty as f32,
+        decay: (it.rates.lr * decay) as f32,
+    };
+    let moments = it.take_or_zeros();
+    let [weight, first, second] = cpu::adam(rule, &it.weight, &it.gradient, moments)?;
+    it.slots.extend([first, second]);
+    Some(weight)
 }
 
 fn adapt(mut it: Update, beta1: f64, beta2: f64, epsilon: f64) -> Tensor<1> {

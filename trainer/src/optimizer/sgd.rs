@@ -3,13 +3,37 @@
 use burn::tensor::Tensor;
 
 use super::update::{Rule, Update, norm};
+use crate::cpu;
 use crate::recipe::{Lars, Sgd};
 
 /// torch.optim.SGD with dampening 0: the first momentum is the first gradient.
 impl Rule for Sgd {
     fn update(&self, mut it: Update) -> Tensor<1> {
+        if let Some(new) = self.update_on_cpu(&mut it) {
+            return new;
+        }
         it.penalize(self.weight_decay);
         descend(it, self.momentum, self.nesterov)
+    }
+}
+
+impl Sgd {
+    /// The same in one pass.
+    fn update_on_cpu(&self, it: &mut Update) -> Option<Tensor<1>> {
+        let momentum = it.momentum(self.momentum);
+        if momentum == 0.0 || !cpu::is_at_home(&it.weight) {
+            return None;
+        }
+        let rule = nightsweep_kernels::update::Sgd {
+            lr: it.rates.lr,
+            momentum,
+            nesterov: self.nesterov,
+            weight_decay: if it.is_vector() { 0.0 } else { self.weight_decay },
+        };
+        let [velocity] = it.take_or_zeros();
+        let [weight, velocity] = cpu::sgd(rule, &it.weight, &it.gradient, velocity)?;
+        it.slots.push(velocity);
+        Some(weight)
     }
 }
 
