@@ -22,6 +22,7 @@ use crate::data::Images;
 use crate::recipe::{Augment, ErasedWith};
 use affine::Affine;
 use crop::Part;
+use erase::LEAST_AREA;
 use policy::Ready;
 
 pub use canvas::Canvas;
@@ -136,7 +137,8 @@ impl Augmenter {
                 ErasedWith::Mean => self.mean[channel],
                 ErasedWith::Noise => random.random(),
             };
-            canvas.erase(augment.erase_area, &mut value, random);
+            let most = augment.erase_area;
+            canvas.erase([LEAST_AREA.min(most), most], &mut value, random);
         }
         if augment.cutout > 0 {
             canvas.cut_out(augment.cutout, &mut |channel| self.mean[channel], random);

@@ -7,21 +7,21 @@ use rand_chacha::ChaCha8Rng;
 use super::canvas::Canvas;
 
 /// Least share of the area that is erased, and the reach of the aspect, as in torchvision's `RandomErasing`.
-const LEAST_AREA: f64 = 0.02;
+pub(super) const LEAST_AREA: f64 = 0.02;
 const ASPECT: [f64; 2] = [0.3, 3.3];
 
 impl Canvas {
-    /// Fills a rectangle of at most this share of the area, drawn by torchvision's rule, with values by channel.
+    /// Fills a rectangle, whose share of the area lies between these two, with values by channel; drawn by torchvision's
+    /// rule, by which nothing is done if ten of them do not fit.
     pub(super) fn erase(
         &mut self,
-        most: f64,
+        [least, most]: [f64; 2],
         value: &mut dyn FnMut(usize, &mut ChaCha8Rng) -> u8,
         random: &mut ChaCha8Rng,
     ) {
         let (height, width) = (self.size.height, self.size.width);
         let [low, high] = ASPECT.map(f64::ln);
         for _ in 0..10 {
-            let least = LEAST_AREA.min(most);
             let area = (height * width) as f64 * (least + (most - least) * random.random::<f64>());
             let aspect = (low + (high - low) * random.random::<f64>()).exp();
             let [h, w] = [area * aspect, area / aspect].map(|square| square.sqrt().round_ties_even() as usize);
@@ -64,10 +64,16 @@ mod tests {
 
     #[test]
     fn what_is_erased_keeps_to_its_area() {
-        let shares = removed(|canvas, random| canvas.erase(0.33, &mut |_, _| 9, random));
-        assert!(shares.iter().all(|share| (0.015..0.36).contains(share)), "{shares:?}");
-        let mean = shares.iter().sum::<f64>() / 500.0;
+        let shares = |area| removed(|canvas, random| canvas.erase(area, &mut |_, _| 9, random));
+        let drawn = shares([LEAST_AREA, 0.33]);
+        assert!(drawn.iter().all(|share| (0.015..0.36).contains(share)), "{drawn:?}");
+        let mean = drawn.iter().sum::<f64>() / 500.0;
         assert!((mean - 0.17).abs() < 0.02, "{mean}");
+        assert!(shares([0.0; 2]).iter().all(|share| *share == 0.0));
+        // Of half of the area few do not fit in ten draws, which leaves those images whole.
+        let halves = shares([0.5; 2]);
+        assert!(halves.iter().all(|share| *share == 0.0 || (*share - 0.5).abs() < 0.05), "{halves:?}");
+        assert!(halves.iter().filter(|share| **share == 0.0).count() < 10, "{halves:?}");
     }
 
     #[test]

@@ -45,8 +45,10 @@ const fn row(op: Op, range: fn(Size) -> [f64; 2], signed: bool, apply: fn(&mut C
 
 /// In the order of [`Op`]. The ranges are AutoAugment's as torchvision has them; those of `solarize_add` timm's, of
 /// `cutout` and `sample_pairing` Fast AutoAugment's; from `flip` on, where AutoAugment has no such operation, they are
-/// those of colour jitter (hue), SimCLR (blur) and ours (noise, quarter turns).
-pub const ROWS: [Row; 25] = [
+/// those of colour jitter (hue), SimCLR (blur) and ours (noise, quarter turns, erasing). Random erasing has 0.02 to 0.4 of
+/// the area (Zhong 2020, arXiv 1708.04896); ours begins where nothing is done and ends at a half, so that a quarter is among
+/// the strengths that harm is measured at. It erases with random bytes, which the paper found best.
+pub const ROWS: [Row; 26] = [
     row(Op::Identity, NONE, false, |_, _, _| {}),
     row(Op::ShearX, SHEAR, true, |canvas, shift, around| around.transform(canvas, Affine::shear_x(shift))),
     row(Op::ShearY, SHEAR, true, |canvas, shift, around| around.transform(canvas, Affine::shear_y(shift))),
@@ -104,6 +106,14 @@ pub const ROWS: [Row; 25] = [
         true,
         |canvas, degrees, around| {
             around.transform(canvas, Affine::rotate(degrees, canvas.size));
+        },
+    ),
+    row(
+        Op::Erase,
+        |_| [0.0, 0.5],
+        false,
+        |canvas, share, around| {
+            canvas.erase([share, share], &mut |_, random| random.random(), around.random);
         },
     ),
 ];

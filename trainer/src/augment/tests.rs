@@ -224,6 +224,21 @@ fn an_operation_goes_the_way_that_it_is_told() {
 }
 
 #[test]
+fn a_policy_erases_the_share_of_the_area_that_its_strength_says() {
+    let op = PolicyOp { magnitude: 0.5, ..PolicyOp::new(Op::Erase) };
+    let policy = PolicySpec::Custom(Policy {
+        draws: 1,
+        sub_policies: vec![SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops: vec![op] }],
+    });
+    let plain = images(SIZE).image(0).to_vec();
+    for view in views(&Augment { policy, ..Augment::none() }, 0.0) {
+        let pixels = view.chunks_exact(3).zip(plain.chunks_exact(3));
+        let share = pixels.filter(|(after, before)| after != before).count() as f64 / 1024.0;
+        assert!((share - 0.25).abs() < 0.03, "{share}");
+    }
+}
+
+#[test]
 fn weights_and_probabilities_are_chances() {
     let op = |op, probability| PolicyOp { probability, ..PolicyOp::new(op) };
     let sub = |weight, ops| SubPolicy { weight, from: 0.0, until: 1.0, ops };

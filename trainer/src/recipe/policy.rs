@@ -217,6 +217,7 @@ pub enum Op {
     Blur,
     Noise,
     Turn,
+    Erase,
 }
 
 fn one() -> usize {

@@ -89,6 +89,9 @@ fn exactly_the_operations_that_change_classes_are_found() {
     let geometry = [Op::ShearX, Op::ShearY, Op::TranslateX, Op::TranslateY, Op::Rotate];
     let tone = [Op::Brightness, Op::Contrast, Op::Sharpness, Op::Posterize, Op::AutoContrast, Op::Noise, Op::Cutout];
     assert!(geometry.iter().chain(&tone).all(|op| allowed.contains(op)), "{allowed:?}");
+    // What is erased in part is still what it was; too much of it hides a class, but makes no other of it.
+    let erase = table.ops.iter().find(|harm| harm.op == Op::Erase).unwrap();
+    assert!(erase.most >= 0.25 && erase.effect != Effect::ChangesClass, "{erase:?}");
 }
 
 #[test]
