@@ -525,6 +525,9 @@ pub struct PolicyLearn {
     /// A table of `policy harm`: only what is harmless there is used, and no flip where flips are not.
     #[arg(long, value_name = "HARM.toml", value_hint = ValueHint::FilePath)]
     pub within: Option<PathBuf>,
+    /// Leaves Mixup and CutMix to the recipe.
+    #[arg(long)]
+    pub without_mixing: bool,
     /// Ends after this long, as 90s, 10m or 2h, with the best so far.
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub budget: String,

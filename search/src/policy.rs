@@ -10,7 +10,7 @@ use crate::params::{ParamValue, Params};
 use crate::space::{Condition, Distribution, Parameter, Scale, SearchSpace};
 
 pub use density::{DensityMatching, Proposal, Settings};
-pub use schedule::{Phase, ScheduleSearch, ScheduleSettings, Turn};
+pub use schedule::{Mixing, Phase, ScheduleSearch, ScheduleSettings, Turn};
 
 /// Least chance of an operation in a searched sub-policy: at 0 it would be no operation, which density matching, for one,
 /// likes best.

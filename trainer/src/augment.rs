@@ -79,9 +79,9 @@ impl Augmenter {
         Self { augment: augment.clone(), policy: Ready::new(&augment.policy), mean, is_rich: augment.is_rich() }
     }
 
-    /// How batches are mixed.
+    /// How a batch is mixed; `None` leaves it as it is.
     pub fn mix(&self, progress: f64, size: Size, random: &mut ChaCha8Rng) -> Option<Mix> {
-        Mix::draw(&self.augment, progress, size, random)
+        self.augment.mixing(progress).and_then(|mixing| Mix::draw(mixing, size, random))
     }
 
     /// Draws the view of an image onto the canvas; `progress` is the share of the training that is done, in [0, 1).

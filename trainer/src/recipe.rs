@@ -3,6 +3,7 @@
 mod augment;
 mod changes;
 mod loss;
+mod mixing;
 mod model;
 mod optimizer;
 mod policy;
@@ -23,6 +24,7 @@ pub use loss::{
     BinaryCrossEntropy, ClassWeights, CrossEntropy, EffectiveNumber, Focal, Inverse, LossSpec, Sampling, SigmoidFocal,
     Unweighted,
 };
+pub use mixing::Mixing;
 pub use model::{
     CifarResnet, Coatnet, CoatnetSize, ConvStyle, Convnet, Efficientnet, Hybrid, Mlp, ModelSpec, NormKind, Resnet,
     Stem, TokenPool, Vit, VitSized, Wrn,
@@ -275,6 +277,15 @@ mod tests {
             "augment.policy = { kind = 'rand_augment', m = 31 }",
             Err("`augment.policy.m` must be from 0 to 30, but is 31"),
         );
+        let mixed = |mix: &str| {
+            format!("augment.policy = {{ kind = 'custom', mix = [{{ {mix} }}], sub_policies = [{{ ops = [] }}] }}")
+        };
+        check(&mixed("mixup = -1"), Err("`augment.policy.mix.mixup` must be 0 (off) or more, but is -1"));
+        check(&mixed("cutmix = inf"), Err("`augment.policy.mix.cutmix` must be 0 (off) or more, but is inf"));
+        check(&mixed("chance = 1.5"), Err("`augment.policy.mix.chance` must be in [0, 1], but is 1.5"));
+        check(&mixed("until = 2"), Err("`augment.policy.mix.until` must be in [0, 1], but is 2"));
+        let unknown = toml::from_str::<Recipe>(&mixed("mixupp = 1")).unwrap_err();
+        assert!(unknown.message().contains("unknown field `mixupp`"), "{unknown}");
     }
 
     #[test]
@@ -286,7 +297,9 @@ mod tests {
     #[test]
     fn a_recipe_survives_toml() {
         let custom = "augment.policy = { kind = 'custom', sub_policies = [{ ops = [{ op = 'rotate' }] }] }";
-        for recipe in [Recipe::default(), toml::from_str(custom).unwrap()] {
+        let mixing = "augment.policy = { kind = 'custom', mix = [{ mixup = 0.2, until = 0.5 }, { cutmix = 1 }], sub_policies = \
+                      [{ ops = [] }] }";
+        for recipe in [Recipe::default(), toml::from_str(custom).unwrap(), toml::from_str(mixing).unwrap()] {
             assert_eq!(toml::from_str::<Recipe>(&toml::to_string(&recipe).unwrap()).unwrap(), recipe);
         }
     }

@@ -7,6 +7,7 @@ mod controller;
 mod density;
 mod file;
 pub mod learning;
+mod mixing;
 mod pba;
 mod rand_augment;
 
@@ -14,7 +15,7 @@ use nightsweep_search::ConfigError;
 use nightsweep_search::policy::Operation;
 use nightsweep_trainer::FitError;
 use nightsweep_trainer::policy::Move;
-use nightsweep_trainer::recipe::{Policy, PolicyOp, PolicySpec, SubPolicy, TrivialAugment};
+use nightsweep_trainer::recipe::{Mixing, Policy, PolicyOp, PolicySpec, SubPolicy, TrivialAugment};
 use serde::{Deserialize, Serialize};
 
 pub use bench::Bench;
@@ -60,8 +61,12 @@ pub trait Lab {
     /// What a policy may use.
     fn moves(&self) -> &[Move];
 
-    /// The validation accuracy of a child that is trained under a policy; `None` if its loss was no number or time ran out.
-    fn train(&mut self, policy: &PolicySpec) -> Result<Option<f64>, FitError>;
+    /// How a policy may mix images, beside not at all; empty where that is not to be learned.
+    fn mixings(&self) -> &[Mixing];
+
+    /// The validation accuracy of a child that is trained under a policy, on one of several seeds; `None` if its loss was no
+    /// number or time ran out.
+    fn train(&mut self, policy: &PolicySpec, seed: u64) -> Result<Option<f64>, FitError>;
 
     /// The mean likelihood of the right class, in [0, 1], that a child trained without the fold's images gives them under
     /// a sub-policy; `None` if there is no such child.
@@ -74,11 +79,16 @@ pub trait Lab {
     /// after each of its epochs; `None` as for `train`.
     fn go_on(&mut self, stretch: &Stretch) -> Result<Option<Vec<f64>>, FitError>;
 
-    /// Trains a child whose policy learns with it.
-    fn relax(&mut self) -> Result<Policy, FitError>;
+    /// Trains a child whose policy learns with it, until this share of the time is spent.
+    fn relax(&mut self, until: f64) -> Result<Policy, FitError>;
+
+    /// Share of the time that is spent; 0 where it is not limited.
+    fn spent(&self) -> f64;
 
     /// Whether the time is up.
-    fn is_over(&self) -> bool;
+    fn is_over(&self) -> bool {
+        self.spent() >= 1.0
+    }
 
     /// Told what was tried, in a sentence.
     fn notes(&mut self, text: &str);
@@ -119,9 +129,15 @@ pub fn learn(method: Method, lab: &mut dyn Lab, seed: u64) -> Result<Learned, Le
         return Err(LearnError::NoMoves);
     }
     match method {
-        Method::Density => density::learn(lab, Density::default(), seed),
+        Method::Density => {
+            let learned = density::learn(lab, Density::default(), seed)?;
+            mixing::add(lab, learned)
+        }
         Method::Controller => controller::learn(lab, seed),
-        Method::Relaxed => Ok(Learned { policy: PolicySpec::Custom(lab.relax()?), tried: 1 }),
+        Method::Relaxed => {
+            let policy = PolicySpec::Custom(lab.relax(mixing::search_ends(lab))?);
+            mixing::add(lab, Learned { policy, tried: 1 })
+        }
         Method::Pba => pba::learn(lab, seed),
         Method::RandAugment => rand_augment::learn(lab, seed),
         Method::TrivialAugment => {

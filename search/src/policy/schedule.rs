@@ -1,5 +1,5 @@
 //! Schedules of policies by population-based training (PBA, Ho et al. 2019, arXiv 1905.05393): members of a population train
-//! side by side, each under chances and strengths of its own; after each interval the worst go on from the best ones'
+//! side by side, each under chances and strengths of its own, and with its images mixed in a way of its own, if at all; after each interval the worst go on from the best ones'
 //! weights, with theirs altered. What the best member and its ancestors were trained with, one after the other, is a
 //! schedule, found in the time of one population.
 
@@ -12,7 +12,7 @@ use crate::params::{ParamValue, Params};
 use crate::pruner::{Pbt, PrunerKind};
 use crate::record::Trial;
 use crate::sampler::SamplerKind;
-use crate::space::{Distribution, Parameter, Scale, SearchSpace};
+use crate::space::{Condition, Distribution, Parameter, Scale, SearchSpace};
 use crate::study::Study;
 use crate::trial::{Attempt, Direction, TrialNumber, TrialState};
 
@@ -31,7 +31,20 @@ pub struct ScheduleSettings {
     pub seed: u64,
 }
 
-/// Steps that hold between two epochs: each operation's chance and strength.
+/// The parameter that says how images are mixed, and its choice for none.
+const MIXING: &str = "mixing";
+const NONE: &str = "none";
+
+/// How the images of batches are mixed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mixing {
+    /// Place in the list of ways.
+    pub way: usize,
+    /// Chance that a batch is mixed.
+    pub probability: f64,
+}
+
+/// What holds between two epochs: each operation's chance and strength, and how images are mixed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phase {
     /// Epochs done before it.
@@ -40,6 +53,8 @@ pub struct Phase {
     pub end: u64,
     /// One for each operation, in their order.
     pub steps: Vec<Step>,
+    /// `None` where they are not mixed.
+    pub mixing: Option<Mixing>,
 }
 
 /// A part of a member's training that is to be done next.
@@ -60,13 +75,15 @@ pub struct Turn {
 /// The population.
 pub struct ScheduleSearch {
     operations: Vec<Operation>,
+    /// Names of the ways of mixing.
+    ways: Vec<String>,
     settings: ScheduleSettings,
     study: Study,
 }
 
 impl ScheduleSearch {
-    /// Before the first epoch.
-    pub fn new(operations: Vec<Operation>, settings: ScheduleSettings) -> Result<Self, ConfigError> {
+    /// Before the first epoch; `ways` are the names of ways of mixing, none of them `none`.
+    pub fn new(operations: Vec<Operation>, ways: Vec<String>, settings: ScheduleSettings) -> Result<Self, ConfigError> {
         let ScheduleSettings { members, epochs, interval, seed } = settings;
         let study = Study::new(StudyConfig {
             direction: Direction::Maximize,
@@ -75,9 +92,9 @@ impl ScheduleSearch {
             pruner: PrunerKind::Pbt(Pbt { population: members, interval_epochs: interval, ..Pbt::default() }),
             max_trials: Some(members),
             max_step: Some(epochs),
-            ..StudyConfig::new(space(&operations))
+            ..StudyConfig::new(space(&operations, &ways))
         })?;
-        Ok(Self { operations, settings, study })
+        Ok(Self { operations, ways, settings, study })
     }
 
     /// The next part to train; `None` at the end. Members take turns, so that a search that is cut short is so evenly.
@@ -173,28 +190,39 @@ impl ScheduleSearch {
         let number = |name: String| params.get(&name).and_then(ParamValue::as_f64).unwrap_or(0.0);
         let step = |(place, operation): (usize, &Operation)| Step {
             operation: place,
-            probability: number(probability(operation)),
+            probability: number(probability(&operation.name)),
             magnitude: operation.most.unwrap_or(0.0) * number(magnitude(operation)),
         };
-        Phase { begin, end: begin, steps: self.operations.iter().enumerate().map(step).collect() }
+        let mixing = match params.get(MIXING) {
+            Some(ParamValue::Text(name)) => self.ways.iter().position(|way| way == name),
+            _ => None,
+        };
+        let mixing = mixing.map(|way| Mixing { way, probability: number(probability(MIXING)) });
+        Phase { begin, end: begin, steps: self.operations.iter().enumerate().map(step).collect(), mixing }
     }
 }
 
-/// A chance for each operation, and a strength for each that has strengths.
-fn space(operations: &[Operation]) -> SearchSpace {
+/// A chance for each operation, and a strength for each that has strengths; which of the ways of mixing, if any, and its chance.
+fn space(operations: &[Operation], ways: &[String]) -> SearchSpace {
     let share = |name: String| {
         let distribution = Distribution::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
         Parameter { name, distribution, when: None }
     };
+    let ways: Vec<ParamValue> = ways.iter().cloned().map(ParamValue::Text).collect();
+    let none = ParamValue::Text(NONE.to_owned());
+    let distribution = Distribution::Categorical { choices: [none].into_iter().chain(ways.clone()).collect() };
+    let mixing = Parameter { name: MIXING.to_owned(), distribution, when: None };
+    let when = Some(Condition { parent: MIXING.to_owned(), equals: ways.clone() });
+    let mixing = [mixing, Parameter { when, ..share(probability(MIXING)) }].into_iter().filter(|_| !ways.is_empty());
     let of = |operation: &Operation| {
         let strength = operation.most.map(|_| share(magnitude(operation)));
-        [Some(share(probability(operation))), strength].into_iter().flatten()
+        [Some(share(probability(&operation.name))), strength].into_iter().flatten()
     };
-    SearchSpace(operations.iter().flat_map(of).collect())
+    SearchSpace(operations.iter().flat_map(of).chain(mixing).collect())
 }
 
-fn probability(operation: &Operation) -> String {
-    format!("{}, probability", operation.name)
+fn probability(name: &str) -> String {
+    format!("{name}, probability")
 }
 
 fn magnitude(operation: &Operation) -> String {
@@ -211,7 +239,7 @@ mod tests {
     fn search(members: u64, seed: u64) -> ScheduleSearch {
         let settings = ScheduleSettings { members, epochs: EPOCHS, interval: 1, seed };
         let operations = operations().into_iter().take(2).collect();
-        ScheduleSearch::new(operations, settings).unwrap()
+        ScheduleSearch::new(operations, Vec::new(), settings).unwrap()
     }
 
     /// What an epoch adds to a member: at most 1, if the first operation has no chance in the first half of the training and
@@ -255,6 +283,34 @@ mod tests {
             };
             let (first, second) = (mean(0, EPOCHS / 2), mean(EPOCHS / 2, EPOCHS));
             assert!(first < 0.2 && second > 0.35, "seed {seed}: {first} {second}");
+        }
+    }
+
+    #[test]
+    fn the_way_of_mixing_that_is_known_to_be_best_is_found_or_none_where_all_are_bad() {
+        for (best, gains) in [(Some(1), [-0.5, 1.0]), (Some(0), [1.0, 0.2]), (None, [-1.0, -0.5])] {
+            for seed in 0..5 {
+                let settings = ScheduleSettings { members: 16, epochs: EPOCHS, interval: 1, seed };
+                let ways = ["blend", "paste"].map(str::to_owned).to_vec();
+                let mut search = ScheduleSearch::new(operations(), ways, settings).unwrap();
+                let mut weights: BTreeMap<u64, f64> = BTreeMap::new();
+                while let Some(turn) = search.ask() {
+                    let phase = turn.phases.last().unwrap();
+                    let gain = phase.mixing.map_or(0.0, |mixing| mixing.probability * gains[mixing.way]);
+                    let begin = turn.from.map_or(0.0, |from| weights[&from]);
+                    let scores: Vec<f64> =
+                        (1..=phase.end - turn.done).map(|epoch| begin + epoch as f64 * gain).collect();
+                    weights.insert(turn.member, *scores.last().unwrap());
+                    search.tell(turn, &scores);
+                }
+                // What held for the most epochs.
+                let mut held: BTreeMap<Option<usize>, u64> = BTreeMap::new();
+                for phase in search.best().unwrap() {
+                    *held.entry(phase.mixing.map(|mixing| mixing.way)).or_default() += phase.end - phase.begin;
+                }
+                let most = held.iter().max_by_key(|(_, epochs)| **epochs).unwrap();
+                assert_eq!(*most.0, best, "seed {seed}: {held:?}");
+            }
         }
     }
 

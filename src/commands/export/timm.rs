@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use nightsweep_trainer::recipe::{Mixing, Policy, PolicySpec};
 use nightsweep_trainer::{Recipe, TrialSeed};
 use serde_json::Value;
 
@@ -354,10 +355,15 @@ impl Translation {
                 self.without(format!("augment.erase_area = {area}: timm's is a third"));
             }
         }
-        let (mixup, cutmix) = (self.number("augment.mixup"), self.number("augment.cutmix"));
-        let (chance, switch) = (self.number("augment.mix_chance"), self.number("augment.mix_switch"));
-        let until = self.number("augment.mix_until");
-        if mixup + cutmix > 0.0 {
+        for field in ["mixup", "cutmix", "mix_chance", "mix_switch", "mix_until"] {
+            self.take(&format!("augment.{field}"));
+        }
+        if let PolicySpec::Custom(Policy { mix, .. }) = &recipe.augment.policy
+            && (mix.len() > 1 || mix.iter().any(|mixing| mixing.from > 0.0))
+        {
+            self.without("augment.policy.mix: timm mixes in one way, from the start on");
+        }
+        if let Some(Mixing { mixup, cutmix, chance, switch, until, .. }) = recipe.augment.mixing(0.0) {
             self.flags
                 .push(format!("--mixup {mixup} --cutmix {cutmix} --mixup-prob {chance} --mixup-switch-prob {switch}"));
             if until < 1.0 {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_trainer::policy::{HarmTable, Move};
+use nightsweep_trainer::policy::{HarmTable, MIXINGS, Move};
 use nightsweep_trainer::recipe::Op;
 use nightsweep_trials::policy::{Bench, Learned, Method, Origin, PolicyFile, learn as learn_by};
 
@@ -22,8 +22,8 @@ pub fn learn(arguments: &PolicyLearn) -> Result<Ending> {
     })?;
     let mut nursery = Nursery::open(&arguments.children)?;
     nursery.introduce();
-    let moves = match &arguments.within {
-        None => Move::all(&nursery.data.train),
+    let (moves, mixings) = match &arguments.within {
+        None => (Move::all(&nursery.data.train), MIXINGS.to_vec()),
         Some(path) => {
             let table = read_table(path, &nursery)?;
             let moves = table.moves();
@@ -33,14 +33,25 @@ pub fn learn(arguments: &PolicyLearn) -> Result<Ending> {
                 nursery.recipe.augment.flip = 0.0;
             }
             println!("within {}: {} operations", path.display(), moves.len());
-            moves
+            let mixings = table.mixings();
+            if mixings.len() < MIXINGS.len() {
+                println!(
+                    "note: CutMix is left out, as images cannot lose a quarter of their area by {}",
+                    path.display()
+                );
+            }
+            (moves, mixings)
         }
     };
+    // A recipe that mixes goes on to do so in its own way.
+    let mixes = arguments.without_mixing || nursery.recipe.augment.mixing(0.0).is_some();
+    let mixings = if mixes { Vec::new() } else { mixings };
     let begin = Instant::now();
     let Nursery { recipe, data, folder, seed, device, .. } = &nursery;
     let say = |text: &str| println!("{:>6.0} s  {text}", begin.elapsed().as_secs_f64());
     let scratch = tempfile::tempdir().into_diagnostic().wrap_err("could not make a folder for checkpoints")?;
-    let mut bench = Bench::new((recipe, data), (folder, scratch.path(), device), moves, seed.study, Some(budget), say);
+    let mut bench =
+        Bench::new((recipe, data), (folder, scratch.path(), device), (moves, mixings), seed.study, Some(budget), say);
     let method = method(arguments.method);
     let Learned { policy, tried } = learn_by(method, &mut bench, seed.study).into_diagnostic()?;
     let seconds = (10.0 * begin.elapsed().as_secs_f64()).round() / 10.0;

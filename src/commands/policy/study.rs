@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use miette::{Context, IntoDiagnostic, Result};
+use nightsweep_search::SearchSpace;
 use nightsweep_store::Store;
 use nightsweep_trainer::DeviceName;
 use nightsweep_trainer::policy::HarmTable;
@@ -50,7 +51,8 @@ pub async fn learn_policy(
         children.run("harm", epochs, &[("--output", &harm), ("--picture", &picture)], &[]).await?;
     }
     let method = serde_json::to_value(learning.method).into_diagnostic()?;
-    let words = [("--method", method.as_str().unwrap_or_default()), ("--budget", learning.budget.as_str())];
+    let mut words = vec!["--method", method.as_str().unwrap_or_default(), "--budget", learning.budget.as_str()];
+    words.extend(varies_mixing(&plan.space).then_some("--without-mixing"));
     let mut files = vec![("--output", policy.as_path())];
     files.extend((learning.within == Within::Harm).then_some(("--within", harm.as_path())));
     children.run("learn", learning.epochs.unwrap_or(plan.recipe.epochs), &files, &words).await?;
@@ -63,6 +65,12 @@ pub async fn learn_policy(
     plan.take_policy(PolicyFile::parse(&text).into_diagnostic()?);
     println!("policy: {}, a choice of `augment.policy` as `custom`", policy.display());
     Ok(())
+}
+
+/// Whether trials differ by how they mix: a policy that mixes would stand in the place of that.
+fn varies_mixing(space: &SearchSpace) -> bool {
+    let mixes = |name: &str| name.starts_with("augment.mix") || name.starts_with("augment.cutmix");
+    space.0.iter().any(|parameter| mixes(&parameter.name))
 }
 
 /// Whether mirroring leaves the classes alone.
@@ -94,7 +102,7 @@ struct Children<'a> {
 
 impl Children<'_> {
     /// Runs one of the commands as a process of its own, so that no device stays taken and no failure is ours.
-    async fn run(&self, what: &str, epochs: u64, files: &[(&str, &Path)], words: &[(&str, &str)]) -> Result<()> {
+    async fn run(&self, what: &str, epochs: u64, files: &[(&str, &Path)], words: &[&str]) -> Result<()> {
         let Self { recipe, learning: Learning { reduced, .. }, device } = self;
         let mut command = Command::new(std::env::current_exe().into_diagnostic()?);
         command.args(["policy", what]).arg(recipe).args(["--device", &device.to_string()]);
@@ -102,9 +110,7 @@ impl Children<'_> {
         for (name, path) in files {
             command.arg(name).arg(path);
         }
-        for (name, word) in words {
-            command.args([name, word]);
-        }
+        command.args(words);
         let output = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().into_diagnostic()?;
         let output = output.wait_with_output().await.into_diagnostic()?;
         if output.status.success() {

@@ -9,6 +9,7 @@ use std::path::Path;
 use nightsweep_search::{Params, TrialState};
 use nightsweep_store::TrialRow;
 use nightsweep_trainer::policy::HarmTable;
+use nightsweep_trainer::recipe::PolicySpec;
 use nightsweep_trials::Plan;
 use nightsweep_trials::policy::compare::Comparison;
 use nightsweep_trials::policy::learning::PARAMETER;
@@ -35,6 +36,13 @@ pub fn section(trials: &[TrialRow], best: &TrialRow, plan: &Plan, folder: &Path)
             learned.images,
             learned.tried,
         );
+        if let PolicySpec::Custom(policy) = &plan.recipe.augment.policy {
+            let mix: Vec<String> = policy.mix.iter().map(ToString::to_string).collect();
+            let _ = match mix.is_empty() {
+                true => writeln!(text, "Its images are not mixed, unless the recipe does it.\n"),
+                false => writeln!(text, "Its images are mixed: {}.\n", mix.join(", ")),
+            };
+        }
     }
     text.push_str(&table(trials, best, plan));
     text.push_str(&worth(trials, plan));

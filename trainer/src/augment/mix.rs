@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Size, distribution::beta};
-use crate::recipe::Augment;
+use crate::recipe::Mixing;
 
 /// How the images of one batch are mixed.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,19 +27,17 @@ pub enum Mix {
 }
 
 impl Mix {
-    /// Draws for one batch at a progress in [0, 1); `None` leaves it as it is.
-    pub fn draw(augment: &Augment, progress: f64, size: Size, random: &mut ChaCha8Rng) -> Option<Self> {
-        if (augment.mixup == 0.0 && augment.cutmix == 0.0) || progress >= augment.mix_until {
+    /// Draws for one batch by a way of mixing that holds and is not off; `None` leaves it as it is.
+    pub fn draw(mixing: Mixing, size: Size, random: &mut ChaCha8Rng) -> Option<Self> {
+        let Mixing { mixup, cutmix, chance, switch, .. } = mixing;
+        if random.random::<f64>() >= chance {
             return None;
         }
-        if random.random::<f64>() >= augment.mix_chance {
-            return None;
-        }
-        let pastes = augment.mixup == 0.0 || (augment.cutmix > 0.0 && random.random::<f64>() < augment.mix_switch);
+        let pastes = mixup == 0.0 || (cutmix > 0.0 && random.random::<f64>() < switch);
         Some(match pastes {
-            false => Self::Blend { share: beta(augment.mixup, random) as f32 },
+            false => Self::Blend { share: beta(mixup, random) as f32 },
             true => {
-                let share = beta(augment.cutmix, random);
+                let share = beta(cutmix, random);
                 let (row, column) = (random.random_range(0..size.height), random.random_range(0..size.width));
                 Self::paste(share, row, column, size)
             }
@@ -117,6 +115,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::recipe::{Augment, Policy, PolicySpec, SubPolicy};
 
     const SIZE: Size = Size { height: 2, width: 3, channels: 1 };
 
@@ -153,7 +152,8 @@ mod tests {
     fn what_is_drawn_follows_the_chances() {
         let count = |augment: Augment, progress: f64| {
             let mut random = ChaCha8Rng::seed_from_u64(1);
-            let draws = (0..1000).map(|_| Mix::draw(&augment, progress, SIZE, &mut random));
+            let draw = |_| augment.mixing(progress).and_then(|mixing| Mix::draw(mixing, SIZE, &mut random));
+            let draws = (0..1000).map(draw);
             draws.fold([0, 0, 0], |[none, blends, pastes], mix| match mix {
                 None => [none + 1, blends, pastes],
                 Some(Mix::Blend { .. }) => [none, blends + 1, pastes],
@@ -165,7 +165,20 @@ mod tests {
         assert_eq!(count(Augment { mixup: 0.2, ..Default::default() }, 0.0), [0, 1000, 0]);
         assert_eq!(count(Augment { cutmix: 0.2, ..Default::default() }, 0.0), [0, 0, 1000]);
         assert_eq!(count(Augment { mix_until: 0.8, ..both.clone() }, 0.8), [1000, 0, 0]);
-        let [none, blends, pastes] = count(Augment { mix_chance: 0.6, mix_switch: 0.25, ..both }, 0.5);
+        let [none, blends, pastes] = count(Augment { mix_chance: 0.6, mix_switch: 0.25, ..both.clone() }, 0.5);
         assert!((360..440).contains(&none) && (410..490).contains(&blends) && (110..190).contains(&pastes));
+        // A policy that says how stands in the place of all five, also where it leaves a part of the training out.
+        let under = |mix: &[Mixing]| {
+            let nothing = SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops: Vec::new() };
+            let policy = PolicySpec::Custom(Policy { mix: mix.to_vec(), ..Policy::new(vec![nothing]) });
+            Augment { policy, mix_until: 0.1, ..both.clone() }
+        };
+        let half = Mixing { until: 0.5, ..Mixing::of(0.2, 0.0) };
+        assert_eq!(count(under(&[half]), 0.4), [0, 1000, 0]);
+        assert_eq!(count(under(&[half]), 0.5), [1000, 0, 0]);
+        assert_eq!(count(under(&[half, Mixing::of(0.0, 1.0)]), 0.4), [0, 1000, 0]);
+        assert_eq!(count(under(&[half, Mixing::of(0.0, 1.0)]), 0.5), [0, 0, 1000]);
+        assert_eq!(count(under(&[Mixing::default()]), 0.0), [1000, 0, 0]);
+        assert_eq!(count(under(&[]), 0.2), [1000, 0, 0]);
     }
 }

@@ -139,7 +139,7 @@ fn every_op() -> Policy {
     let op =
         |row: &Row| PolicyOp { probability: 0.9, magnitude: 1.0, magnitude_min: Some(0.2), ..PolicyOp::new(row.op) };
     let sub_policy = |row: &Row| SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops: vec![op(row)] };
-    Policy { draws: 2, sub_policies: ROWS.iter().map(sub_policy).collect() }
+    Policy { draws: 2, ..Policy::new(ROWS.iter().map(sub_policy).collect()) }
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn gray_images_of_any_size_go_through_every_policy() {
 fn a_schedule_holds_from_and_until_its_share_of_the_training() {
     let invert = |from: f64, until: f64| {
         let op = PolicyOp::new(Op::Invert);
-        let policy = Policy { draws: 1, sub_policies: vec![SubPolicy { weight: 1.0, from, until, ops: vec![op] }] };
+        let policy = Policy::new(vec![SubPolicy { weight: 1.0, from, until, ops: vec![op] }]);
         Augment { policy: PolicySpec::Custom(policy), ..Augment::none() }
     };
     let plain = images(SIZE).image(0).to_vec();
@@ -208,7 +208,7 @@ fn an_operation_goes_the_way_that_it_is_told() {
     let view = |direction, seed| {
         let op = PolicyOp { direction, ..PolicyOp::new(Op::Turn) };
         let sub_policies = vec![SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops: vec![op] }];
-        let policy = PolicySpec::Custom(Policy { draws: 1, sub_policies });
+        let policy = PolicySpec::Custom(Policy::new(sub_policies));
         let augmenter = Augmenter::new(&Augment { policy, ..Augment::none() }, &images);
         let mut canvas = Canvas::new(Size::of(&images));
         augmenter.view(&mut canvas, &images, 0, 0.0, &mut ChaCha8Rng::seed_from_u64(seed));
@@ -226,10 +226,7 @@ fn an_operation_goes_the_way_that_it_is_told() {
 #[test]
 fn a_policy_erases_the_share_of_the_area_that_its_strength_says() {
     let op = PolicyOp { magnitude: 0.5, ..PolicyOp::new(Op::Erase) };
-    let policy = PolicySpec::Custom(Policy {
-        draws: 1,
-        sub_policies: vec![SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops: vec![op] }],
-    });
+    let policy = PolicySpec::Custom(Policy::new(vec![SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops: vec![op] }]));
     let plain = images(SIZE).image(0).to_vec();
     for view in views(&Augment { policy, ..Augment::none() }, 0.0) {
         let pixels = view.chunks_exact(3).zip(plain.chunks_exact(3));
@@ -243,7 +240,7 @@ fn weights_and_probabilities_are_chances() {
     let op = |op, probability| PolicyOp { probability, ..PolicyOp::new(op) };
     let sub = |weight, ops| SubPolicy { weight, from: 0.0, until: 1.0, ops };
     let sub_policies = vec![sub(3.0, vec![op(Op::Invert, 0.5)]), sub(1.0, vec![op(Op::Flip, 1.0)])];
-    let policy = PolicySpec::Custom(Policy { draws: 1, sub_policies });
+    let policy = PolicySpec::Custom(Policy::new(sub_policies));
     let (size, augment) = (Size { height: 1, width: 2, channels: 1 }, Augment { policy, ..Augment::none() });
     let images = Images { pixels: vec![10, 20], labels: vec![0], height: 1, width: 2, channels: 1 };
     let augmenter = Augmenter::new(&augment, &images);

@@ -470,6 +470,8 @@ fn every_field_of_augmentation_and_preprocessing_has_an_effect() {
         )
     };
     let strong = custom("", "", ", magnitude = 0.9");
+    let mixing = |fields: &str| custom(&format!(", mix = [{{ {fields} }}]"), "", ", magnitude = 0.9");
+    let both = "mixup = 0.4, cutmix = 1.0";
     let changes = [
         ("", "flip_vertical = 0.5"),
         ("", "translate = 0.3"),
@@ -519,6 +521,14 @@ fn every_field_of_augmentation_and_preprocessing_has_an_effect() {
         (&strong, &custom("", "", ", magnitude = 0.9, probability = 0.5")),
         (&strong, &custom("", "", ", magnitude = 0.9, magnitude_min = 0.1")),
         (&strong, &custom("", "", ", magnitude = 0.4")),
+        (&strong, &mixing("mixup = 0.4")),
+        (&strong, &mixing("cutmix = 1.0")),
+        (&mixing(both), &mixing("mixup = 0.5, cutmix = 1.0")),
+        (&mixing(both), &mixing("mixup = 0.4, cutmix = 0.5")),
+        (&mixing(both), &mixing(&format!("{both}, chance = 0.5"))),
+        (&mixing(both), &mixing(&format!("{both}, switch = 0.9"))),
+        (&mixing(both), &mixing(&format!("{both}, from = 0.5"))),
+        (&mixing(both), &mixing(&format!("{both}, until = 0.5"))),
     ];
     for (before, after) in changes {
         let (before, after) = (augment(before), augment(after));

@@ -44,15 +44,15 @@ pub struct Controller {
     net: Net,
     optimizer: Optimizer,
     settings: ControllerSettings,
-    /// Choices of each decision.
-    choices: Vec<usize>,
+    /// The layer of each decision, and its choices.
+    decisions: Vec<(usize, usize)>,
     /// Mean of the rewards, the older ones less.
     baseline: Option<f64>,
     device: Device,
 }
 
 /// A cell of a long short-term memory (Hochreiter 1997), fed with the choice before, and a layer for each place in a
-/// sub-policy.
+/// sub-policy and for each decision about the whole.
 #[derive(Module, Debug)]
 struct Net {
     input: Linear,
@@ -61,29 +61,33 @@ struct Net {
 }
 
 impl Controller {
-    /// For decisions that repeat: `choices` are those of one sub-policy, of which there are so many.
+    /// `choices` are those of the decisions about one sub-policy, which come so many times; those of `once` come after all of
+    /// them.
     pub fn new(
         choices: &[usize],
         repeats: usize,
+        once: &[usize],
         settings: ControllerSettings,
         seed: TrialSeed,
         device: &Device,
     ) -> Self {
         let device = device.clone().autodiff();
-        let most = choices.iter().copied().max().unwrap_or(1);
+        let layers: Vec<usize> = choices.iter().chain(once).copied().collect();
+        let most = layers.iter().copied().max().unwrap_or(1);
         let net = Net {
             input: linear(most, 4 * settings.width, &device),
             hidden: linear(settings.width, 4 * settings.width, &device),
-            heads: choices.iter().map(|count| linear(settings.width, *count, &device)).collect(),
+            heads: layers.iter().map(|count| linear(settings.width, *count, &device)).collect(),
         };
         let adam = OptimizerSpec::Adam(Adam { lr: settings.lr, ..Default::default() });
         let recipe = Recipe { optimizer: adam, ..Default::default() };
-        let decisions = choices.iter().copied().cycle().take(choices.len() * repeats).collect();
+        let repeated = (0..choices.len()).cycle().take(choices.len() * repeats);
+        let decisions = repeated.chain(choices.len()..layers.len()).map(|layer| (layer, layers[layer])).collect();
         Self {
             net: initialize(net, Scheme::Resnet, seed),
             optimizer: Optimizer::new(&recipe),
             settings,
-            choices: decisions,
+            decisions,
             baseline: None,
             device,
         }
@@ -113,11 +117,11 @@ impl Controller {
     fn unroll(&self, count: usize, choose: &mut dyn FnMut(&[f32]) -> usize) -> Vec<Vec<usize>> {
         let mut written: Vec<Vec<usize>> = vec![Vec::new(); count];
         let mut memory = Memory::empty(count, self.settings.width, &self.device);
-        for place in 0..self.choices.len() {
+        for place in 0..self.decisions.len() {
             let logits = self.step(&mut memory, place, &written);
             // Waits for the device.
             let chances: Vec<f32> = activation::softmax(logits, 1).into_data().iter::<f32>().collect();
-            for (policy, chances) in written.iter_mut().zip(chances.chunks_exact(self.choices[place])) {
+            for (policy, chances) in written.iter_mut().zip(chances.chunks_exact(self.decisions[place].1)) {
                 policy.push(choose(chances));
             }
         }
@@ -162,7 +166,7 @@ impl Controller {
     fn log_chances(&self, policies: &[Vec<usize>]) -> (Tensor<2>, Tensor<1>) {
         let mut memory = Memory::empty(policies.len(), self.settings.width, &self.device);
         let (mut chosen, mut entropies) = (Vec::new(), Vec::new());
-        for place in 0..self.choices.len() {
+        for place in 0..self.decisions.len() {
             let logits = self.step(&mut memory, place, policies);
             let logs = activation::log_softmax(logits, 1);
             entropies.push((logs.clone().exp() * logs.clone()).sum_dim(1).neg().mean());
@@ -183,7 +187,7 @@ impl Controller {
         let [enter, forget, value, leave] = gates;
         memory.cell = activation::sigmoid(forget) * memory.cell.clone() + activation::sigmoid(enter) * value.tanh();
         memory.hidden = activation::sigmoid(leave) * memory.cell.clone().tanh();
-        self.net.heads[place % self.net.heads.len()].forward(memory.hidden.clone())
+        self.net.heads[self.decisions[place].0].forward(memory.hidden.clone())
     }
 
     /// The choices at a place, `[policies, 1]`.
@@ -212,6 +216,7 @@ mod tests {
     use super::*;
 
     const CHOICES: [usize; 3] = [4, 3, 5];
+    const ONCE: [usize; 1] = [5];
     /// The best policy, of two sub-policies.
     const BEST: [usize; 6] = [2, 0, 4, 1, 2, 3];
 
@@ -219,10 +224,10 @@ mod tests {
         policy.iter().zip(BEST).filter(|(choice, best)| *choice == best).count() as f64 / 6.0
     }
 
-    fn search(seed: u64, rounds: usize) -> Controller {
+    fn search(once: &[usize], seed: u64, rounds: usize) -> Controller {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let seed = TrialSeed { study: seed, trial: 0 };
-        let mut controller = Controller::new(&CHOICES, 2, ControllerSettings::default(), seed, &Device::flex());
+        let mut controller = Controller::new(&CHOICES, 2, once, ControllerSettings::default(), seed, &Device::flex());
         for _ in 0..rounds {
             let policies = controller.write(8, &mut random);
             let rewards: Vec<f64> = policies.iter().map(|policy| reward(policy)).collect();
@@ -235,25 +240,24 @@ mod tests {
     fn the_known_best_policy_is_learned() {
         for seed in 0..3 {
             // Of 3,600 policies, at most 400 are looked at; a random one earns 0.26.
-            assert_eq!(search(seed, 50).likeliest(), BEST, "seed {seed}");
+            assert_eq!(search(&[], seed, 50).likeliest(), BEST, "seed {seed}");
         }
     }
 
     #[test]
     fn what_it_writes_are_choices_that_there_are() {
-        let controller = search(5, 1);
+        let controller = search(&ONCE, 5, 1);
         for policy in controller.write(20, &mut ChaCha8Rng::seed_from_u64(1)) {
-            assert!(
-                policy.len() == 6 && policy.iter().zip(CHOICES.iter().cycle()).all(|(choice, count)| choice < count)
-            );
+            let counts = CHOICES.iter().chain(&CHOICES).chain(&ONCE);
+            assert!(policy.len() == 7 && policy.iter().zip(counts).all(|(choice, count)| choice < count), "{policy:?}");
         }
     }
 
     #[test]
     fn rewards_that_are_no_numbers_teach_nothing() {
-        let mut controller = search(5, 1);
+        let mut controller = search(&ONCE, 5, 1);
         let before = controller.likeliest();
-        controller.learn(&[vec![0; 6], vec![1; 6]], &[f64::NAN, f64::INFINITY]);
+        controller.learn(&[vec![0; 7], vec![1; 7]], &[f64::NAN, f64::INFINITY]);
         assert_eq!(controller.likeliest(), before);
     }
 }

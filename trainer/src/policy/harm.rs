@@ -19,10 +19,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::{Child, Move, even_sample};
+use super::{Child, MIXINGS, Move, even_sample};
 use crate::augment::{Around, Canvas, apply_share};
 use crate::data::Images;
-use crate::recipe::{Direction, Interpolation, Op};
+use crate::recipe::{Direction, Interpolation, Mixing, Op};
 use crate::seed::{Purpose, TrialSeed};
 
 pub use picture::picture;
@@ -31,6 +31,9 @@ pub use picture::picture;
 const LEAST_LOG: f64 = -9.21;
 /// A view is surely of a class from this likelihood on: the plain images that look so are four times as many as others.
 const SURE: f64 = 0.8;
+/// Share of an image that may be covered at least where CutMix may paste: it covers more of every second batch, and the label
+/// then still says that the rest is of the image's class.
+const LEAST_COVERED: f64 = 0.25;
 /// Chance that an interval holds what it is an interval of.
 const CONFIDENCE: f64 = 0.95;
 
@@ -215,6 +218,14 @@ impl HarmTable {
             }
         }
         moves
+    }
+
+    /// How a policy for these data may mix. Mixup only adds what the label says as well; CutMix hides a part of an image, which
+    /// must leave it one of its class: it needs a table by which so much may be erased.
+    pub fn mixings(&self) -> Vec<Mixing> {
+        let mut erase = self.ops.iter().filter(|harm| harm.op == Op::Erase);
+        let may_cover = erase.any(|harm| harm.most_value.is_some_and(|share| share >= LEAST_COVERED));
+        MIXINGS.into_iter().filter(|mixing| may_cover || mixing.cutmix == 0.0).collect()
     }
 }
 

@@ -184,7 +184,7 @@ impl Relaxed {
             }],
         };
         let kept = (0..self.moves.len()).filter(|place| weights[*place] >= (LEAST_WEIGHT * even).min(most));
-        Policy { draws: 1, sub_policies: kept.map(sub_policy).collect() }
+        Policy::new(kept.map(sub_policy).collect())
     }
 
     fn magnitude(&self, place: usize) -> f64 {

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::policy::PolicySpec;
+use super::mixing::Mixing;
+use super::policy::{Policy, PolicySpec};
 use super::rule::{Rule, at_least_one, closed_share, not_negative};
 
 /// What is done to training images at random, in this order. The defaults are He 2016's for CIFAR; all else is off.
@@ -177,6 +178,26 @@ impl Augment {
     /// Whether images are rotated, moved, scaled or sheared.
     pub(crate) fn moves(&self) -> bool {
         [self.rotate, self.translate, self.scale, self.shear].iter().any(|most| *most > 0.0)
+    }
+
+    /// How batches are mixed at a progress in [0, 1); `None` leaves them as they are. A policy that says how stands in the
+    /// place of the recipe's own fields.
+    pub fn mixing(&self, progress: f64) -> Option<Mixing> {
+        let own = Mixing {
+            mixup: self.mixup,
+            cutmix: self.cutmix,
+            chance: self.mix_chance,
+            switch: self.mix_switch,
+            from: 0.0,
+            until: self.mix_until,
+        };
+        let mixing = match &self.policy {
+            PolicySpec::Custom(Policy { mix, .. }) if !mix.is_empty() => {
+                mix.iter().copied().find(|mixing| mixing.holds(progress))
+            }
+            _ => Some(own).filter(|own| own.holds(progress)),
+        };
+        mixing.filter(|mixing| !mixing.is_off())
     }
 
     pub(super) fn rules(&self, rules: &mut Vec<Rule>) {

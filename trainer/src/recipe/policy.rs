@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::mixing::Mixing;
 use super::rule::{Rule, closed_share, not_negative, positive};
 
 /// Which operations are drawn for each image.
@@ -119,6 +120,10 @@ pub struct Policy {
     /// Sub-policies drawn for each image, with replacement.
     #[serde(default = "one")]
     pub draws: usize,
+    /// How batches are mixed: of those that hold at a time, the first one. If there are any, they stand in the place of all
+    /// that the recipe itself says of mixing.
+    #[serde(default)]
+    pub mix: Vec<Mixing>,
     /// What is drawn from.
     pub sub_policies: Vec<SubPolicy>,
 }
@@ -286,10 +291,16 @@ impl PolicySpec {
 }
 
 impl Policy {
+    /// One of these for each image; mixing as the recipe has it.
+    pub fn new(sub_policies: Vec<SubPolicy>) -> Self {
+        Self { draws: one(), mix: Vec::new(), sub_policies }
+    }
+
     fn rules(&self, rules: &mut Vec<Rule>) {
         rules.push(("augment.policy.draws", "from 1 to 16", self.draws as f64, |x| (1.0..=16.0).contains(&x)));
         let count = self.sub_policies.len() as f64;
         rules.push(("augment.policy.sub_policies", "at least one", count, |x| x >= 1.0));
+        self.mix.iter().for_each(|mixing| mixing.rules(rules));
         for SubPolicy { weight, from, until, ops } in &self.sub_policies {
             rules.push(("augment.policy.sub_policies.weight", "0 or more", *weight, not_negative));
             rules.push(("augment.policy.sub_policies.from", "in [0, 1]", *from, closed_share));

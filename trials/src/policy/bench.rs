@@ -10,7 +10,7 @@ use nightsweep_trainer::checkpoint::LoadError;
 use nightsweep_trainer::data::{Dataset, Images};
 use nightsweep_trainer::device::Device;
 use nightsweep_trainer::policy::{Bilevel, Child, Move, even_sample, learn_relaxed};
-use nightsweep_trainer::recipe::{Augment, Change, Policy, PolicyOp, PolicySpec};
+use nightsweep_trainer::recipe::{Augment, Change, Mixing, Policy, PolicyOp, PolicySpec};
 use nightsweep_trainer::seed::Purpose;
 use nightsweep_trainer::{
     CheckpointFolder, EpochReport, FitError, Job, Metric, Next, Observer, Outcome, Recipe, TrialSeed, fit,
@@ -36,9 +36,17 @@ pub struct Bench<'a> {
     /// Of all children.
     pub seed: u64,
     moves: Vec<Move>,
-    deadline: Option<Instant>,
+    mixings: Vec<Mixing>,
+    limit: Option<Limit>,
     folds: BTreeMap<usize, Option<Fold>>,
     notes: Box<dyn FnMut(&str) + 'a>,
+}
+
+/// How much time there is.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    begin: Instant,
+    time: Duration,
 }
 
 /// A child, and images that it was not trained on.
@@ -48,18 +56,18 @@ struct Fold {
 }
 
 impl<'a> Bench<'a> {
-    /// With so much time from now on; `notes` hears what is tried.
+    /// For policies of such moves that mix in such ways, with so much time from now on; `notes` hears what is tried.
     pub fn new(
         (recipe, data): (&'a Recipe, &'a Dataset),
         (base, scratch, device): (&'a Path, &'a Path, &'a Device),
-        moves: Vec<Move>,
+        (moves, mixings): (Vec<Move>, Vec<Mixing>),
         seed: u64,
         time: Option<Duration>,
         notes: impl FnMut(&str) + 'a,
     ) -> Self {
-        let deadline = time.map(|time| Instant::now() + time);
+        let limit = time.map(|time| Limit { begin: Instant::now(), time });
         let (folds, notes) = (BTreeMap::new(), Box::new(notes));
-        Self { recipe, data, base, scratch, device, seed, moves, deadline, folds, notes }
+        Self { recipe, data, base, scratch, device, seed, moves, mixings, limit, folds, notes }
     }
 
     /// The children's recipe under a policy.
@@ -82,7 +90,7 @@ impl<'a> Bench<'a> {
 
     /// Trains a child on some data under a policy.
     fn child(&self, data: &Dataset, policy: PolicySpec, trial: u64) -> Result<(Outcome, Option<Child>), FitError> {
-        Child::train(&self.job(&self.under(policy), data, trial), &mut Timed { deadline: self.deadline })
+        Child::train(&self.job(&self.under(policy), data, trial), &mut Timed { limit: self.limit })
     }
 
     /// The recipe of a member: one whose policy changes in the course of training.
@@ -114,9 +122,13 @@ impl Lab for Bench<'_> {
         &self.moves
     }
 
-    fn train(&mut self, policy: &PolicySpec) -> Result<Option<f64>, FitError> {
-        // The same seed for all policies, so that they differ by nothing else.
-        let (outcome, _) = self.child(self.data, policy.clone(), 0)?;
+    fn mixings(&self) -> &[Mixing] {
+        &self.mixings
+    }
+
+    fn train(&mut self, policy: &PolicySpec, seed: u64) -> Result<Option<f64>, FitError> {
+        // All policies on the same seeds, so that they differ by nothing else.
+        let (outcome, _) = self.child(self.data, policy.clone(), seed)?;
         Ok(if let Outcome::Completed { value, .. } = outcome { Some(value) } else { None })
     }
 
@@ -127,7 +139,7 @@ impl Lab for Bench<'_> {
             self.folds.insert(fold, child);
         }
         let Some(Fold { child, held_out }) = &self.folds[&fold] else { return Ok(None) };
-        let policy = Policy { draws: 1, sub_policies: vec![sub_policy(ops.to_vec())] };
+        let policy = Policy::new(vec![sub_policy(ops.to_vec())]);
         let augment = Augment { policy: PolicySpec::Custom(policy), ..Augment::none() };
         let augmenter = Augmenter::new(&augment, held_out);
         let order = even_sample(&held_out.labels, JUDGES);
@@ -155,13 +167,13 @@ impl Lab for Bench<'_> {
             inherited.map_err(|source| LoadError::Read { path: folder(from).last(), source })?;
         }
         let job = Job { checkpoints: Some(folder(member)), reported: done, ..self.job(&recipe, self.data, 0) };
-        let mut stretched = Stretched { timed: Timed { deadline: self.deadline }, until, values: Vec::new() };
+        let mut stretched = Stretched { timed: Timed { limit: self.limit }, until, values: Vec::new() };
         let outcome = fit(&job, &mut stretched)?;
         let is_done = matches!(outcome, Outcome::Completed { .. } | Outcome::Paused);
         Ok((is_done && stretched.values.len() as u64 == until - done).then_some(stretched.values))
     }
 
-    fn relax(&mut self) -> Result<Policy, FitError> {
+    fn relax(&mut self, until: f64) -> Result<Policy, FitError> {
         let recipe = self.under(PolicySpec::default());
         // Its fields by themselves, as the notes are borrowed beside them.
         let job = Job {
@@ -174,17 +186,17 @@ impl Lab for Bench<'_> {
             checkpoints: None,
             reported: 0,
         };
-        let (deadline, notes) = (self.deadline, &mut self.notes);
+        let (limit, notes) = (self.limit, &mut self.notes);
         learn_relaxed(&job, &self.moves, Bilevel::default(), &mut |step, total| {
             if step.is_multiple_of(50) {
                 notes(&format!("step {step} of {total}"));
             }
-            !is_past(deadline)
+            spent(limit) < until
         })
     }
 
-    fn is_over(&self) -> bool {
-        is_past(self.deadline)
+    fn spent(&self) -> f64 {
+        spent(self.limit)
     }
 
     fn notes(&mut self, text: &str) {
@@ -192,8 +204,9 @@ impl Lab for Bench<'_> {
     }
 }
 
-fn is_past(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+/// Share of the time; 0 where it is not limited.
+fn spent(limit: Option<Limit>) -> f64 {
+    limit.map_or(0.0, |Limit { begin, time }| begin.elapsed().as_secs_f64() / time.as_secs_f64())
 }
 
 /// The images of a fold and the others; each class gives the same share.
@@ -214,16 +227,22 @@ fn split(images: &Images, fold: usize, folds: usize) -> (Images, Images) {
 
 /// Ends a training when the time is up.
 struct Timed {
-    deadline: Option<Instant>,
+    limit: Option<Limit>,
+}
+
+impl Timed {
+    fn is_past(&self) -> bool {
+        spent(self.limit) >= 1.0
+    }
 }
 
 impl Observer for Timed {
     fn report(&mut self, _: &EpochReport) -> Next {
-        if is_past(self.deadline) { Next::Stop } else { Next::Train }
+        if self.is_past() { Next::Stop } else { Next::Train }
     }
 
     fn is_interrupted(&mut self) -> bool {
-        is_past(self.deadline)
+        self.is_past()
     }
 }
 

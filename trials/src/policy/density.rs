@@ -4,6 +4,7 @@ use nightsweep_search::policy::{DensityMatching, Settings, Step};
 use nightsweep_trainer::policy::Move;
 use nightsweep_trainer::recipe::{Policy, PolicyOp, PolicySpec};
 
+use super::mixing::search_ends;
 use super::{Lab, LearnError, Learned, digits, operations, sub_policy};
 
 /// How much is searched. The paper has 5 folds of 200 trials twice, with 10 kept of each; these defaults are for minutes.
@@ -27,8 +28,9 @@ pub(super) fn learn(lab: &mut dyn Lab, density: Density, seed: u64) -> Result<Le
     let Density { folds, trials, kept } = density;
     let settings = Settings { folds, trials, kept, length: 2, seed };
     let moves = lab.moves().to_vec();
+    let end = search_ends(lab);
     let mut search = DensityMatching::new(operations(&moves), settings)?;
-    while let Some(proposal) = search.ask().filter(|_| !lab.is_over()) {
+    while let Some(proposal) = search.ask().filter(|_| lab.spent() < end) {
         let score = lab.judge(proposal.fold, folds, &ops(&moves, &proposal.steps))?;
         let tried = search.tried() + 1;
         if tried.is_multiple_of(folds * 10) {
@@ -41,7 +43,7 @@ pub(super) fn learn(lab: &mut dyn Lab, density: Density, seed: u64) -> Result<Le
         return Err(LearnError::NoTime);
     }
     let sub_policies = best.iter().map(|steps| sub_policy(ops(&moves, steps))).collect();
-    Ok(Learned { policy: PolicySpec::Custom(Policy { draws: 1, sub_policies }), tried: search.tried() })
+    Ok(Learned { policy: PolicySpec::Custom(Policy::new(sub_policies)), tried: search.tried() })
 }
 
 fn ops(moves: &[Move], steps: &[Step]) -> Vec<PolicyOp> {

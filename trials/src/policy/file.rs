@@ -64,7 +64,7 @@ impl PolicyFile {
 
 #[cfg(test)]
 mod tests {
-    use nightsweep_trainer::recipe::{Direction, Op, Policy, PolicyOp, RandAugment, SubPolicy};
+    use nightsweep_trainer::recipe::{Direction, Mixing, Op, Policy, PolicyOp, RandAugment, SubPolicy};
 
     use super::*;
 
@@ -73,7 +73,10 @@ mod tests {
         let op =
             PolicyOp { probability: 0.25, magnitude: 0.5, direction: Direction::Negative, ..PolicyOp::new(Op::Rotate) };
         let sub_policy = SubPolicy { weight: 1.5, from: 0.0, until: 1.0, ops: vec![op, PolicyOp::new(Op::Invert)] };
-        let custom = PolicySpec::Custom(Policy { draws: 2, sub_policies: vec![sub_policy] });
+        let custom = Policy { draws: 2, ..Policy::new(vec![sub_policy]) };
+        let mix = vec![Mixing { chance: 0.5, until: 0.25, ..Mixing::of(0.2, 0.0) }, Mixing::of(0.0, 1.0)];
+        let mixing = PolicySpec::Custom(Policy { mix, ..custom.clone() });
+        let custom = PolicySpec::Custom(custom);
         let learned = Origin {
             method: Method::Density,
             data: "made".to_owned(),
@@ -83,7 +86,7 @@ mod tests {
             seed: u64::from(u32::MAX),
             version: "0.1.0".to_owned(),
         };
-        for policy in [custom, PolicySpec::RandAugment(RandAugment { n: 3, m: 7 }), PolicySpec::default()] {
+        for policy in [custom, mixing, PolicySpec::RandAugment(RandAugment { n: 3, m: 7 }), PolicySpec::default()] {
             for learned in [None, Some(learned.clone())] {
                 let file = PolicyFile { policy: policy.clone(), learned };
                 assert_eq!(PolicyFile::parse(&file.text().unwrap()).unwrap(), file);
@@ -100,10 +103,11 @@ mod tests {
         };
         check("kind = 'rand_augment'\nn = 1\nm = 5", Ok(PolicySpec::RandAugment(RandAugment { n: 1, m: 5 })));
         let ops = vec![PolicyOp { probability: 0.5, ..PolicyOp::new(Op::Flip) }];
-        let policy = Policy { draws: 1, sub_policies: vec![SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops }] };
+        let policy = Policy::new(vec![SubPolicy { weight: 1.0, from: 0.0, until: 1.0, ops }]);
         check("[[sub_policies]]\nops = [{ op = 'flip', probability = 0.5 }]", Ok(PolicySpec::Custom(policy)));
         check("[[sub_policies]]\nops = [{ op = 'flop' }]", Err("unknown variant `flop`"));
         check("sub_policies = 3", Err("invalid type"));
+        check("mix = [{ mixupp = 1 }]\nsub_policies = []", Err("unknown field `mixupp`"));
         check("kind = 'none'\n[learned]\nmethod = 'magic'", Err("unknown variant `magic`"));
     }
 }

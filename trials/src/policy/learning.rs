@@ -101,7 +101,7 @@ pub fn add_choice(space: &mut SearchSpace) {
 pub fn unlearned(recipe: &Recipe) -> Recipe {
     let mut recipe = recipe.clone();
     let nothing = sub_policy(vec![PolicyOp::new(Op::Identity)]);
-    recipe.augment.policy = PolicySpec::Custom(Policy { draws: 1, sub_policies: vec![nothing] });
+    recipe.augment.policy = PolicySpec::Custom(Policy::new(vec![nothing]));
     recipe
 }
 
@@ -150,7 +150,7 @@ mod tests {
         let version = "0.1.0".to_owned();
         let learned = Origin { method, data: "x".to_owned(), images: 9, seconds: 1.5, tried: 3, seed: 1, version };
         let sub_policies = vec![sub_policy(vec![PolicyOp::new(Op::Rotate)])];
-        PolicyFile { policy: PolicySpec::Custom(Policy { draws: 1, sub_policies }), learned: Some(learned) }
+        PolicyFile { policy: PolicySpec::Custom(Policy::new(sub_policies)), learned: Some(learned) }
     }
 
     #[test]

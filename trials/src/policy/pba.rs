@@ -2,7 +2,7 @@
 
 use nightsweep_search::policy::{Phase, ScheduleSearch, ScheduleSettings, Turn};
 use nightsweep_trainer::policy::Move;
-use nightsweep_trainer::recipe::{Policy, PolicySpec, SubPolicy};
+use nightsweep_trainer::recipe::{Mixing, Policy, PolicySpec, SubPolicy};
 
 use super::{Lab, LearnError, Learned, digits, operations};
 
@@ -14,15 +14,16 @@ const JUDGEMENTS: u64 = 10;
 const DRAWS: usize = 2;
 
 pub(super) fn learn(lab: &mut dyn Lab, seed: u64) -> Result<Learned, LearnError> {
-    let (moves, epochs) = (lab.moves().to_vec(), lab.epochs());
+    let (moves, mixings, epochs) = (lab.moves().to_vec(), lab.mixings().to_vec(), lab.epochs());
     if epochs < 2 {
         return Err(LearnError::NoSchedule);
     }
     let interval = epochs.div_ceil(JUDGEMENTS);
     let settings = ScheduleSettings { members: MEMBERS, epochs, interval, seed };
-    let mut search = ScheduleSearch::new(operations(&moves), settings)?;
+    let ways = mixings.iter().map(Mixing::to_string).collect();
+    let mut search = ScheduleSearch::new(operations(&moves), ways, settings)?;
     while let Some(turn) = search.ask().filter(|_| !lab.is_over()) {
-        let policies = turn.phases.iter().map(|phase| (phase.begin, policy(&moves, phase))).collect();
+        let policies = turn.phases.iter().map(|phase| (phase.begin, policy(&moves, &mixings, phase))).collect();
         let Turn { member, from, done, .. } = turn;
         let until = turn.phases.last().map_or(done, |phase| phase.end);
         let scores = lab.go_on(&Stretch { member, from, done, until, policies })?;
@@ -36,7 +37,7 @@ pub(super) fn learn(lab: &mut dyn Lab, seed: u64) -> Result<Learned, LearnError>
         search.tell(turn, &scores.unwrap_or_default());
     }
     let schedule = search.best().ok_or(LearnError::NoTime)?;
-    Ok(Learned { policy: PolicySpec::Custom(whole(&moves, &schedule, epochs)), tried: search.tried() })
+    Ok(Learned { policy: PolicySpec::Custom(whole(&moves, &mixings, &schedule, epochs)), tried: search.tried() })
 }
 
 /// A part of a member's training.
@@ -55,17 +56,24 @@ pub struct Stretch {
 }
 
 /// What holds in a phase, as if it held for all of a training.
-fn policy(moves: &[Move], phase: &Phase) -> Policy {
-    Policy { draws: DRAWS, sub_policies: sub_policies(moves, phase, 0.0, 1.0).collect() }
+fn policy(moves: &[Move], mixings: &[Mixing], phase: &Phase) -> Policy {
+    let mix = mixing(mixings, phase, 0.0, 1.0).into_iter().collect();
+    Policy { draws: DRAWS, mix, sub_policies: sub_policies(moves, phase, 0.0, 1.0).collect() }
 }
 
 /// A schedule as one policy. The last phase holds to the end: its search may have been cut short.
-fn whole(moves: &[Move], schedule: &[Phase], epochs: u64) -> Policy {
+fn whole(moves: &[Move], mixings: &[Mixing], schedule: &[Phase], epochs: u64) -> Policy {
     let share = |epoch: u64| epoch as f64 / epochs as f64;
     let ends = schedule.iter().skip(1).map(|next| share(next.begin)).chain([1.0]);
     let phases = schedule.iter().zip(ends);
-    let sub_policies = phases.flat_map(|(phase, end)| sub_policies(moves, phase, share(phase.begin), end));
-    Policy { draws: DRAWS, sub_policies: sub_policies.collect() }
+    let mix = phases.clone().filter_map(|(phase, end)| mixing(mixings, phase, share(phase.begin), end));
+    let sub_policies = phases.clone().flat_map(|(phase, end)| sub_policies(moves, phase, share(phase.begin), end));
+    Policy { draws: DRAWS, mix: mix.collect(), sub_policies: sub_policies.collect() }
+}
+
+fn mixing(mixings: &[Mixing], phase: &Phase, from: f64, until: f64) -> Option<Mixing> {
+    let chosen = phase.mixing?;
+    Some(Mixing { chance: digits(chosen.probability), from, until, ..mixings[chosen.way] })
 }
 
 /// Each operation for itself, all equally often drawn.
@@ -83,7 +91,8 @@ fn sub_policies<'a>(
 
 #[cfg(test)]
 mod tests {
-    use nightsweep_search::policy::Step;
+    use nightsweep_search::policy::{Mixing as Way, Step};
+    use nightsweep_trainer::policy::MIXINGS;
     use nightsweep_trainer::recipe::{Direction, Op};
 
     use super::*;
@@ -91,14 +100,23 @@ mod tests {
     #[test]
     fn a_schedule_that_was_cut_short_holds_its_last_phase_to_the_end() {
         let moves = [Move { op: Op::Rotate, direction: Direction::Either, most: Some(0.5) }];
-        let phase = |begin, end, probability| Phase {
+        let phase = |begin, end, probability, way: Option<usize>| Phase {
             begin,
             end,
             steps: vec![Step { operation: 0, probability, magnitude: 0.25 }],
+            mixing: way.map(|way| Way { way, probability }),
         };
-        let policy = whole(&moves, &[phase(0, 2, 0.5), phase(2, 3, 0.75)], 8);
+        let phases = [phase(0, 2, 0.5, Some(2)), phase(2, 3, 0.75, None), phase(3, 4, 0.7, Some(0))];
+        let policy = whole(&moves, &MIXINGS, &phases, 8);
         let found: Vec<_> =
             policy.sub_policies.iter().map(|sub| (sub.from, sub.until, sub.ops[0].probability)).collect();
-        assert_eq!(found, [(0.0, 0.25, 0.5), (0.25, 1.0, 0.75)]);
+        assert_eq!(found, [(0.0, 0.25, 0.5), (0.25, 0.375, 0.75), (0.375, 1.0, 0.7)]);
+        // Between the two nothing is mixed.
+        let mix: Vec<String> = policy.mix.iter().map(Mixing::to_string).collect();
+        let expected = [
+            "CutMix 1 on 50 % of the batches until 25 % of the training",
+            "Mixup 0.2 on 70 % of the batches from 37.5 % of the training on",
+        ];
+        assert_eq!(mix, expected);
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn learn(lab: &mut dyn Lab, seed: u64) -> Result<Learned, LearnError>
         let Suggestion::Start { trial, params, why } = study.ask() else { break };
         let number = |name: &str| params.get(name).and_then(ParamValue::as_f64).expect("the space has it") as u32;
         let policy = RandAugment { n: number("n") as usize, m: number("m") };
-        let accuracy = lab.train(&PolicySpec::RandAugment(policy.clone()))?;
+        let accuracy = lab.train(&PolicySpec::RandAugment(policy.clone()), 0)?;
         let attempt = Attempt::FIRST;
         let end = match accuracy {
             Some(value) => Event::Completed { trial, attempt, value },

@@ -1,13 +1,20 @@
 use std::collections::BTreeMap;
 
-use nightsweep_trainer::recipe::{Direction, Op, RandAugment};
+use nightsweep_trainer::policy::MIXINGS;
+use nightsweep_trainer::recipe::{Direction, Mixing, Op, RandAugment};
 
 use super::*;
 
 /// Children whose accuracy is known: blur is good, near half of its strength, and flips are bad.
 struct Made {
     moves: Vec<Move>,
+    mixings: Vec<Mixing>,
+    /// What each of them adds to the accuracy of a child all of whose batches are mixed by it.
+    gains: [f64; 4],
+    /// What another seed adds to that.
+    luck: f64,
     left: usize,
+    all: usize,
     notes: Vec<String>,
     /// What children came to.
     values: Vec<f64>,
@@ -19,7 +26,30 @@ impl Made {
     fn new(left: usize) -> Self {
         let one = |op: Op| Move { op, direction: Direction::Either, most: op.has_strength().then_some(0.8) };
         let moves = [Op::Flip, Op::Blur, Op::Rotate, Op::Invert].map(one).to_vec();
-        Self { moves, left, notes: Vec::new(), values: Vec::new(), members: BTreeMap::new() }
+        Self {
+            moves,
+            mixings: Vec::new(),
+            gains: [0.0; 4],
+            luck: 0.0,
+            left,
+            all: left,
+            notes: Vec::new(),
+            values: Vec::new(),
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// With all ways of mixing, each with its gain.
+    fn mixing(left: usize, gains: [f64; 4]) -> Self {
+        Self { mixings: MIXINGS.to_vec(), gains, ..Self::new(left) }
+    }
+
+    fn gain_of(&self, policy: &Policy) -> f64 {
+        let gain = |mixing: &Mixing| {
+            let is_it = |other: &Mixing| (other.mixup, other.cutmix) == (mixing.mixup, mixing.cutmix);
+            mixing.chance * MIXINGS.iter().position(is_it).map_or(0.0, |way| self.gains[way])
+        };
+        policy.mix.iter().map(gain).sum()
     }
 
     fn value(ops: &[PolicyOp]) -> f64 {
@@ -42,10 +72,17 @@ impl Lab for Made {
         &self.moves
     }
 
-    fn train(&mut self, policy: &PolicySpec) -> Result<Option<f64>, FitError> {
+    fn mixings(&self) -> &[Mixing] {
+        &self.mixings
+    }
+
+    fn train(&mut self, policy: &PolicySpec, seed: u64) -> Result<Option<f64>, FitError> {
         self.left -= 1;
         let value = match policy {
-            PolicySpec::Custom(policy) => Self::value_of(policy),
+            PolicySpec::Custom(policy) => {
+                let luck = if policy.mix.is_empty() { 0.0 } else { seed as f64 * self.luck };
+                Self::value_of(policy) + self.gain_of(policy) + luck
+            }
             PolicySpec::RandAugment(RandAugment { n, m }) => -(*n as f64 - 2.0).abs() - (f64::from(*m) - 9.0).abs(),
             other => panic!("{other:?}"),
         };
@@ -64,7 +101,8 @@ impl Lab for Made {
 
     fn go_on(&mut self, stretch: &Stretch) -> Result<Option<Vec<f64>>, FitError> {
         self.left -= 1;
-        let gain = Self::value_of(&stretch.policies.last().unwrap().1);
+        let policy = &stretch.policies.last().unwrap().1;
+        let gain = Self::value_of(policy) + self.gain_of(policy);
         let begin = stretch.from.map_or(0.0, |from| self.members[&from]);
         let scores: Vec<f64> = (1..=stretch.until - stretch.done).map(|epoch| begin + epoch as f64 * gain).collect();
         self.members.insert(stretch.member, scores[scores.len() - 1]);
@@ -74,12 +112,15 @@ impl Lab for Made {
         Ok(Some(scores))
     }
 
-    fn relax(&mut self) -> Result<Policy, FitError> {
-        unreachable!("nothing here has gradients")
+    fn relax(&mut self, until: f64) -> Result<Policy, FitError> {
+        while self.left > 0 && self.spent() < until {
+            self.left -= 1;
+        }
+        Ok(Policy::new(vec![sub_policy(vec![self.moves[1].step(1.0, 0.5)])]))
     }
 
-    fn is_over(&self) -> bool {
-        self.left == 0
+    fn spent(&self) -> f64 {
+        if self.left == 0 { 1.0 } else { 1.0 - self.left as f64 / self.all as f64 }
     }
 
     fn notes(&mut self, text: &str) {
@@ -125,7 +166,7 @@ fn a_population_learns_a_schedule_that_is_better_than_what_it_began_with() {
     assert!(phases() > 0, "somebody was replaced, so there is more than one phase");
     let mean = made.values.iter().sum::<f64>() / 8.0;
     let last = policy.sub_policies.iter().filter(|sub| sub.until == 1.0).cloned().collect();
-    let last = Made::value_of(&Policy { draws: 1, sub_policies: last });
+    let last = Made::value_of(&Policy::new(last));
     assert!(last > mean, "{last} {mean}");
 }
 
@@ -135,6 +176,59 @@ fn a_population_whose_time_is_up_has_the_best_until_there() {
     let policy = custom(learned);
     assert!(policy.sub_policies.iter().any(|sub| sub.from == 0.0));
     assert!(policy.sub_policies.iter().any(|sub| sub.until == 1.0));
+}
+
+/// Names of what a policy mixes by, the chances left out.
+fn mixed(policy: &Policy) -> Vec<String> {
+    policy.mix.iter().map(|mixing| Mixing::of(mixing.mixup, mixing.cutmix).to_string()).collect()
+}
+
+#[test]
+fn the_best_way_of_mixing_is_found_by_those_that_train_with_it() {
+    let controller = |gains| custom(learn(Method::Controller, &mut Made::mixing(80, gains), 1).unwrap());
+    // How a population mixes at the end, on five seeds: eight members begin in some of the ways only.
+    let populations = |gains| {
+        let learned = |seed| custom(learn(Method::Pba, &mut Made::mixing(usize::MAX, gains), seed).unwrap());
+        let at_the_end = |mut policy: Policy| {
+            policy.mix.retain(|mixing| mixing.until == 1.0);
+            mixed(&policy)
+        };
+        (0..5).map(|seed| at_the_end(learned(seed))).collect::<Vec<_>>()
+    };
+    let most = |found: &[Vec<String>], expected: &[String]| {
+        assert!(found.iter().filter(|names| *names == expected).count() >= 3, "{found:?}, not {expected:?}");
+    };
+    for (best, name) in MIXINGS.iter().map(Mixing::to_string).enumerate() {
+        let mut gains = [-5.0; 4];
+        gains[best] = 5.0;
+        assert_eq!(mixed(&controller(gains)), [name.as_str()]);
+        most(&populations(gains), &[name]);
+    }
+    assert!(controller([-5.0; 4]).mix.is_empty());
+    most(&populations([-5.0; 4]), &[]);
+}
+
+#[test]
+fn a_policy_that_was_found_without_children_is_tried_with_each_way_of_mixing() {
+    let check = |made: fn() -> Made, expected: &[&str]| {
+        for method in [Method::Density, Method::Relaxed] {
+            let mut made = made();
+            let policy = custom(learn(method, &mut made, 1).unwrap());
+            assert_eq!(mixed(&policy), expected, "{method:?}: {:?}", made.notes);
+        }
+    };
+    check(|| Made::mixing(1000, [0.1, 0.3, 0.2, -0.1]), &["Mixup 1"]);
+    check(|| Made::mixing(1000, [0.1, -0.3, 0.2, 0.15]), &["CutMix 1"]);
+    // None is a result like any other.
+    check(|| Made::mixing(1000, [-0.1, -0.3, -0.2, 0.0]), &[]);
+    // What was better on one seed has to be so on another one.
+    check(|| Made { luck: -0.4, ..Made::mixing(1000, [0.1, 0.3, 0.2, -0.1]) }, &[]);
+    // Only what is allowed is tried.
+    check(|| Made { mixings: MIXINGS[..1].to_vec(), ..Made::mixing(1000, [0.1, 0.3, 0.2, -0.1]) }, &["Mixup 0.2"]);
+    check(|| Made { mixings: Vec::new(), ..Made::mixing(1000, [0.1, 0.3, 0.2, -0.1]) }, &[]);
+    // Six of 16 are left to it, of which it needs seven: the search was worth it, mixing is not known to be.
+    check(|| Made::mixing(16, [0.1, 0.3, 0.2, -0.1]), &[]);
+    check(|| Made::mixing(40, [0.1, 0.3, 0.2, -0.1]), &["Mixup 1"]);
 }
 
 #[test]

@@ -26,7 +26,23 @@ struct Augment {
 struct Custom {
     #[serde(default = "one")]
     draws: u64,
+    #[serde(default)]
+    mix: Vec<Mixing>,
     sub_policies: Vec<SubPolicy>,
+}
+
+#[derive(Deserialize)]
+struct Mixing {
+    #[serde(default)]
+    mixup: f64,
+    #[serde(default)]
+    cutmix: f64,
+    #[serde(default = "whole")]
+    chance: f64,
+    #[serde(default)]
+    from: f64,
+    #[serde(default = "whole")]
+    until: f64,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +97,7 @@ fn settings(table: &toml::Table) -> String {
 }
 
 fn spelled_out(policy: &Custom) -> Markup {
-    let Custom { draws, sub_policies } = policy;
+    let Custom { draws, mix, sub_policies } = policy;
     let has_schedule = sub_policies.iter().any(|sub| sub.from > 0.0 || sub.until < 1.0);
     // A sub-policy's chance is its share of what holds when it does.
     let chance = |sub: &SubPolicy| {
@@ -113,8 +129,23 @@ fn spelled_out(policy: &Custom) -> Markup {
             @if sub_policies.len() > OPEN {
                 details { summary { (sub_policies.len()) " rows" } (table) }
             } @else { (table) }
+            @if !mix.is_empty() { p { "Batches are mixed: " (mixed(mix)) "." } }
         }
     }
+}
+
+/// All ways of mixing, as "Mixup 0.2 on 50 % of them from 0 % to 40 % of the training, CutMix 1 …".
+fn mixed(mix: &[Mixing]) -> String {
+    let told = |Mixing { mixup, cutmix, chance, from, until }: &Mixing| {
+        let named = [("Mixup", mixup), ("CutMix", cutmix)].into_iter().filter(|(_, alpha)| **alpha > 0.0);
+        let named: Vec<String> = named.map(|(name, alpha)| format!("{name} {}", short(*alpha))).collect();
+        let named = if named.is_empty() { "not at all".to_owned() } else { named.join(" or ") };
+        let share = if *chance < 1.0 { format!(" on {} of them", percent(*chance)) } else { String::new() };
+        let is_part = *from > 0.0 || *until < 1.0;
+        let part = format!(" from {} to {} of the training", percent(*from), percent(*until));
+        format!("{named}{share}{}", if is_part { part } else { String::new() })
+    };
+    mix.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 /// An operation, as "rotate − 70 % at 0.4".
@@ -168,6 +199,13 @@ mod tests {
              direction = 'negative' }, { op = 'invert' }]\n[[augment.policy.sub_policies]]\nfrom = 0.0\nops = [{ op = \
              'solarize', magnitude_min = 0.1, magnitude = 0.65 }]\n[augment.policy]\nkind = 'custom'\ndraws = 2\n",
             &["2 of these rows are drawn", "75 %rotate − 70 % at 0.4, then invert", "25 %solarize at 0.1 to 0.65"],
+        );
+        check(
+            "[augment.policy]\nkind = 'custom'\nmix = [{ mixup = 0.2, chance = 0.5, until = 0.4 }, { mixup = 0.8, cutmix = 1 }]\n\
+             [[augment.policy.sub_policies]]\nops = [{ op = 'erase', magnitude = 0.5 }]\n",
+            &[
+                "erase at 0.5Batches are mixed: Mixup 0.2 on 50 % of them from 0 % to 40 % of the training, Mixup 0.8 or CutMix 1.",
+            ],
         );
         check(
             "[augment.policy]\nkind = 'custom'\n[[augment.policy.sub_policies]]\nuntil = 0.5\nops = [{ op = 'flip' }]\n\

@@ -104,6 +104,36 @@ fn doubt_about_what_was_never_seen_is_no_evidence() {
 }
 
 #[test]
+fn cutmix_needs_images_that_can_lose_a_quarter() {
+    let check = |most: Option<f64>, expected: &[&str]| {
+        let erase = |most: f64| OpHarm {
+            op: Op::Erase,
+            direction: Direction::Either,
+            most,
+            most_value: (most > 0.0).then_some(0.5 * most),
+            effect: Effect::Hides,
+            levels: Vec::new(),
+        };
+        let table = HarmTable {
+            data: "made".to_owned(),
+            fingerprint: String::new(),
+            images: 0,
+            accuracy: 1.0,
+            settings: Settings::default(),
+            ops: most.map(erase).into_iter().collect(),
+        };
+        assert_eq!(table.mixings().iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{most:?}");
+    };
+    let (mixup, all) = (["Mixup 0.2", "Mixup 1"], ["Mixup 0.2", "Mixup 1", "CutMix 1", "Mixup 0.8 or CutMix 1"]);
+    check(Some(1.0), &all);
+    check(Some(0.5), &all);
+    check(Some(0.25), &mixup);
+    check(Some(0.0), &mixup);
+    // A table that says nothing of it allows nothing.
+    check(None, &mixup);
+}
+
+#[test]
 fn directions_that_reach_equally_far_are_one_move() {
     let harm = |op: Op, direction, most| OpHarm {
         op,
