@@ -466,6 +466,8 @@ pub enum Policy {
     Learn(PolicyLearn),
     /// Train with several policies on the same fresh seeds, and say which differ.
     Compare(PolicyCompare),
+    /// Have a network generate images of classes that have few, for recipes to mix in.
+    Generate(PolicyGenerate),
 }
 
 /// What children are trained on, and how.
@@ -483,12 +485,47 @@ pub struct Children {
     /// Uses so many of the training images only, the same number of each class.
     #[arg(long, value_name = "N")]
     pub reduced: Option<usize>,
+    /// Keeps the first N training images of a class only, as --scarce "cat=20,dog=20": to see what is lost where a class
+    /// has few.
+    #[arg(long, value_name = "CLASS=N", value_delimiter = ',')]
+    pub scarce: Vec<String>,
     /// Where all randomness comes from; the split of the data too.
     #[arg(long)]
     pub seed: Option<u64>,
     /// Where to compute, as cuda:0 or cpu:4. Else the first GPU, or all CPU cores.
     #[arg(long)]
     pub device: Option<DeviceName>,
+}
+
+/// Arguments of `policy generate`.
+#[derive(Debug, clap::Args)]
+pub struct PolicyGenerate {
+    #[command(flatten)]
+    pub children: Children,
+    /// Of which classes: scarce (fewer training images than half of the median class's), all, or names.
+    #[arg(long, value_delimiter = ',', default_value = "scarce")]
+    pub classes: Vec<String>,
+    /// The file, for `augment.generated = { path = "…", ratio = 1 }`.
+    #[arg(short, long, default_value = "generated.npz", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// The PNG to write: for each class a row of real images and one of generated ones.
+    #[arg(long, default_value = "generated.png", value_hint = ValueHint::FilePath)]
+    pub picture: PathBuf,
+    /// Images of each class; else as many as the median class has.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub images: Option<u32>,
+    /// Likelihood that the filter has to give the asked class for an image to be kept.
+    #[arg(long, default_value_t = 0.5)]
+    pub likelihood: f64,
+    /// Steps for which the generator learns.
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+    /// Channels of the generator's and the discriminator's largest maps: four times the work for twice as many.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub width: u16,
+    /// Ends its learning after this long, as 90s, 10m or 2h. The filter's training, by the recipe, comes before it.
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    pub budget: String,
 }
 
 /// Arguments of `policy harm`.
@@ -557,7 +594,8 @@ pub struct PolicyCompare {
     #[command(flatten)]
     pub children: Children,
     /// What to compare. Each is made of parts joined by +: flip, crop, a file of a
-    /// policy, rand_augment, trivial_augment, auto_augment, aug_mix, or none. For example
+    /// policy, rand_augment, trivial_augment, auto_augment, aug_mix, balanced (each class alike
+    /// often), generated images as generated.npz@0.5 (so many for each real one), or none. For example
     /// none,flip+crop,trivial_augment+flip+crop,policy.toml+crop.
     #[arg(long, value_delimiter = ',', required = true, num_args = 1..)]
     pub policies: Vec<String>,

@@ -162,6 +162,10 @@ impl Exported<'_> {
         if !recipe.pretrained.path.is_empty() {
             recipe.pretrained.path = plan.folder.join(&recipe.pretrained.path).display().to_string();
         }
+        let generated = &mut recipe.augment.generated;
+        if !generated.path.is_empty() {
+            generated.path = plan.folder.join(&generated.path).display().to_string();
+        }
         let seed = checkpoint.place.seed;
         let expected = Expected {
             value,

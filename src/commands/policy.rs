@@ -1,12 +1,12 @@
 //! `nightsweep policy`: which augmentation suits some images.
 
 mod compare;
+mod generate;
 pub mod harm;
 mod learn;
 pub mod study;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use miette::{IntoDiagnostic, Result};
 use nightsweep_trainer::data::{self, Dataset, Images};
@@ -20,12 +20,13 @@ use super::train::choose_device;
 use crate::cli::{Children, Policy};
 use crate::failure::{Ending, advise};
 
-/// Does one of the three.
+/// Does one of the four.
 pub fn policy(arguments: &Policy) -> Result<Ending> {
     match arguments {
         Policy::Harm(arguments) => harm::harm(arguments),
         Policy::Learn(arguments) => learn::learn(arguments),
         Policy::Compare(arguments) => compare::compare(arguments),
+        Policy::Generate(arguments) => generate::generate(arguments),
     }
 }
 
@@ -62,7 +63,12 @@ impl Nursery {
         let mut data = data::load(&spec, &folder, seed.study).into_diagnostic()?;
         data.notices.iter().for_each(|notice| println!("note: {notice}"));
         if let Some(most) = children.reduced {
-            data.train = Arc::new(reduced(&data.train, most));
+            let train = reduced(&data.train, most);
+            data = data.with_train(train);
+        }
+        if !children.scarce.is_empty() {
+            let train = scarce(&data, &children.scarce)?;
+            data = data.with_train(train);
         }
         let path = spec.path.clone();
         Ok(Self { recipe, data, name: path, spec, folder, seed, device, device_name: name.to_string() })
@@ -94,7 +100,32 @@ fn model(kind: &str) -> Result<ModelSpec> {
 
 /// The first images of each class, as many as make so many in all.
 fn reduced(images: &Images, most: usize) -> Images {
-    let which = even_sample(&images.labels, most);
+    some_of(images, &even_sample(&images.labels, most))
+}
+
+/// The images, but of classes named as `class=n` only the first n.
+fn scarce(data: &Dataset, words: &[String]) -> Result<Images> {
+    let mut left = vec![usize::MAX; data.classes.len()];
+    for word in words {
+        let wrong = |text: String| advise(text, format!("as --scarce \"{}=20\"", data.classes[0]));
+        let (name, most) = word.rsplit_once('=').ok_or_else(|| wrong(format!("`--scarce {word}` has no `=`")))?;
+        let class = data.classes.iter().position(|class| class == name);
+        let class = class.ok_or_else(|| {
+            wrong(format!("`--scarce {word}`: there is no class `{name}`; there are {}", data.classes.join(", ")))
+        })?;
+        let most = most.parse().ok().filter(|most| *most > 0);
+        left[class] = most.ok_or_else(|| wrong(format!("`--scarce {word}` names no number of images")))?;
+    }
+    let fits = |index: &usize| {
+        let left = &mut left[data.train.labels[*index] as usize];
+        let fits = *left > 0;
+        *left = left.saturating_sub(1);
+        fits
+    };
+    Ok(some_of(&data.train, &(0..data.train.len()).filter(fits).collect::<Vec<_>>()))
+}
+
+fn some_of(images: &Images, which: &[usize]) -> Images {
     Images {
         pixels: which.iter().flat_map(|index| images.image(*index)).copied().collect(),
         labels: which.iter().map(|index| images.labels[*index]).collect(),
@@ -104,7 +135,40 @@ fn reduced(images: &Images, most: usize) -> Images {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    #[test]
+    fn a_class_is_made_scarce_by_its_name() {
+        let images = Arc::new(Images {
+            pixels: (0..6).collect(),
+            labels: vec![0, 1, 0, 1, 0, 1],
+            height: 1,
+            width: 1,
+            channels: 1,
+        });
+        let classes = ["a=b", "c"].map(str::to_owned).to_vec();
+        let data = Dataset {
+            classes,
+            train: images.clone(),
+            validation: images,
+            has_test: false,
+            notices: Vec::new(),
+            fingerprint: String::new(),
+        };
+        let check = |words: &[&str], expected: Result<&[u8], &str>| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let found = scarce(&data, &words).map(|images| images.pixels).map_err(|error| error.to_string());
+            assert_eq!(found, expected.map(<[u8]>::to_vec).map_err(str::to_owned), "{words:?}");
+        };
+        check(&["c=1"], Ok(&[0, 1, 2, 4]));
+        check(&["a=b=2", "c=1"], Ok(&[0, 1, 2]));
+        check(&["c=9"], Ok(&[0, 1, 2, 3, 4, 5]));
+        check(&["d=1"], Err("`--scarce d=1`: there is no class `d`; there are a=b, c"));
+        check(&["c"], Err("`--scarce c` has no `=`"));
+        check(&["c=0"], Err("`--scarce c=0` names no number of images"));
+    }
 
     #[test]
     fn a_network_that_there_is_not_is_named() {

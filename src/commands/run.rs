@@ -9,7 +9,7 @@ use jiff::{SignedDuration, ZonedDateTime, civil};
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::{Event, Study};
 use nightsweep_store::{LockError, NewStudy, Seq, Store, StudyLock, StudyRow};
-use nightsweep_trainer::data;
+use nightsweep_trainer::data::{self, GeneratedImages};
 use nightsweep_trials::controller::{self, Work};
 use nightsweep_trials::notify::{Herald, Occasion};
 use nightsweep_trials::slots;
@@ -263,6 +263,15 @@ async fn look_at_data(plan: &Plan, runs: &Path) -> Result<Seen> {
         train.channels,
     );
     data.notices.iter().for_each(|notice| println!("note: {notice}"));
+    let generated = &plan.recipe.augment.generated.path;
+    if !generated.is_empty() {
+        GeneratedImages::open(&plan.folder.join(generated), &data).map_err(|error| {
+            advise(
+                nightsweep_trials::worker::chain(&error),
+                "`nightsweep policy generate` with this study file makes images of its data and split",
+            )
+        })?;
+    }
     Ok(Seen { fingerprint: data.fingerprint, files: fingerprint_files(plan, runs).await? })
 }
 

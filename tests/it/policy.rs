@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nightsweep_trainer::data::GeneratedImages;
 use nightsweep_trainer::policy::HarmTable;
 use nightsweep_trainer::recipe::Recipe;
 use nightsweep_trials::policy::compare::Comparison;
@@ -45,6 +46,29 @@ fn a_policy_is_learned_within_what_is_harmless_and_compared() {
     let found: Comparison = serde_json::from_str(&fs::read_to_string(place.path("found.json")).unwrap()).unwrap();
     assert_eq!(found.rows.iter().map(|row| row.accuracies.len()).collect::<Vec<_>>(), [2, 2, 2]);
     assert_eq!(found.rows.iter().map(|row| row.learned.is_some()).collect::<Vec<_>>(), [false, false, true]);
+}
+
+#[test]
+fn images_of_a_scarce_class_are_generated_mixed_in_and_compared() {
+    let place = Workplace::new("");
+    let scarce = ["--scarce", "red disk=20"];
+    // As many as can be judged by a child that has hardly learned: everything passes.
+    let words = ["--steps", "3", "--images", "5", "--likelihood", "0"];
+    let printed = place.succeed(&[&["policy", "generate"], &CHILDREN[..], &scarce, &words].concat());
+    assert!(printed.contains("red disk: ") && printed.contains("5 are kept beside 20 real ones"), "{printed}");
+    assert!(fs::read(place.path("generated.png")).unwrap().starts_with(b"\x89PNG"));
+    let generated = GeneratedImages::read(&place.path("generated.npz")).unwrap();
+    assert_eq!(generated.images.labels, [4; 5]);
+    assert_eq!((generated.record.steps, generated.record.classes[0].class.as_str()), (3, "red disk"));
+
+    let compare = ["policy", "compare", "--policies", "none,balanced,generated.npz@0.5+crop", "--seeds", "1"];
+    let printed = place.succeed(&[&compare, &CHILDREN[..], &scarce].concat());
+    assert!(printed.contains("| generated.npz@0.5+crop"), "{printed}");
+
+    // With all images of the class these are other data.
+    let output = place.run(&[&compare, &CHILDREN[..]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!output.status.success() && errors.contains("generated from other images or another split"), "{errors}");
 }
 
 /// A study that learns a policy first.
@@ -117,4 +141,9 @@ fn mistakes_are_named() {
     check(&["learn", "arrows-and-disks", "--method", "density", "--within", "no.toml"], "could not read `no.toml`");
     check(&["compare", "arrows-and-disks", "--policies", "none,flipp"], "`flipp` of `flipp` is no policy");
     check(&["compare", "arrows-and-disks"], "--policies");
+    check(&["generate", "arrows-and-disks"], "no class is scarce");
+    check(&["generate", "arrows-and-disks", "--classes", "green arrow"], "there is no class `green arrow`");
+    check(&["generate", "arrows-and-disks", "--scarce", "red disk"], "`--scarce red disk` has no `=`");
+    check(&["generate", "arrows-and-disks", "--budget", "soon"], "`--budget soon` is no duration");
+    check(&["generate", "arrows-and-disks", "--likelihood", "1.5"], "`--likelihood 1.5` is not in [0, 1)");
 }

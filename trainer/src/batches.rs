@@ -1,6 +1,7 @@
 //! Images on their way into the network: ordered, augmented and normalized on a thread of their own.
 
 mod order;
+mod stock;
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, LazyLock};
@@ -14,7 +15,7 @@ use crate::data::Images;
 use crate::recipe::{Normalize, Recipe};
 use crate::seed::{Purpose, TrialSeed};
 
-use order::epoch_order;
+pub use stock::Stock;
 
 /// Batches that may wait ready while the device computes.
 const AHEAD: usize = 3;
@@ -130,7 +131,7 @@ fn imagenet_moments(channels: usize) -> Vec<(f64, f64)> {
 /// The training batches of one epoch (from 0), from the given step on. The last, smaller batch is left out unless
 /// it is the only one: batch norms dislike it, and every step then weighs the same.
 pub fn training_batches(
-    images: Arc<Images>,
+    stock: impl Into<Stock>,
     scaling: Scaling,
     augmenter: Arc<Augmenter>,
     recipe: &Recipe,
@@ -138,7 +139,9 @@ pub fn training_batches(
     epoch: u64,
     from_step: u64,
 ) -> Receiver<Batch> {
-    let epoch = Epoch::new(&images, augmenter, recipe, seed, epoch);
+    let stock = stock.into();
+    let epoch = Epoch::new(&stock, augmenter, recipe, seed, epoch);
+    let images = stock.images().clone();
     let batch_size = recipe.batch_size;
     let mut order = epoch.order.clone();
     order.drain(..(from_step as usize * batch_size).min(order.len()));
@@ -172,15 +175,9 @@ pub(crate) struct Epoch {
 
 impl Epoch {
     /// An epoch from 0.
-    pub(crate) fn new(
-        images: &Images,
-        augmenter: Arc<Augmenter>,
-        recipe: &Recipe,
-        seed: TrialSeed,
-        epoch: u64,
-    ) -> Self {
-        let Recipe { batch_size, accumulate, epochs, sampling, .. } = *recipe;
-        let mut order = epoch_order(&images.labels, sampling, seed, epoch);
+    pub(crate) fn new(stock: &Stock, augmenter: Arc<Augmenter>, recipe: &Recipe, seed: TrialSeed, epoch: u64) -> Self {
+        let Recipe { batch_size, accumulate, epochs, .. } = *recipe;
+        let mut order = stock.order(recipe, seed, epoch);
         let steps = EpochShape::new(order.len(), batch_size, accumulate).batches();
         order.truncate(steps as usize * batch_size);
         Self { augmenter, seed, epoch, epochs, batch_size, steps, order }
@@ -199,7 +196,7 @@ impl Epoch {
         self.augmenter.mix(progress, size, &mut self.seed.stream(Purpose::Mix, self.epoch, step))
     }
 
-    /// The bytes of what an image becomes the first time that it comes; `None` if the epoch leaves it out.
+    /// The bytes of what an image of the stock becomes the first time that it comes; `None` if the epoch leaves it out.
     pub(crate) fn image(&self, images: &Images, image: usize) -> Option<Vec<u8>> {
         let place = self.order.iter().position(|index| index % images.len() == image)?;
         let mut canvas = Canvas::new(Size::of(images));
@@ -391,7 +388,7 @@ mod tests {
             for epoch in 0..4 {
                 let trained = training_batches(images(), scaling.clone(), augmenter.clone(), &recipe, SEED, epoch, 0);
                 let trained: Vec<Batch> = trained.into_iter().collect();
-                let epoch = Epoch::new(&images(), augmenter.clone(), &recipe, SEED, epoch);
+                let epoch = Epoch::new(&images().into(), augmenter.clone(), &recipe, SEED, epoch);
                 let mut seen = 0;
                 for image in 0..7 {
                     // Labels are the images' own places.

@@ -54,6 +54,9 @@ pub struct Place {
     /// Hash of the file of weights that it started from, if any.
     #[serde(default)]
     pub pretrained: Option<String>,
+    /// Hash of the generated images that it trains on too, if any.
+    #[serde(default)]
+    pub generated: Option<String>,
     /// Whole epochs done.
     pub epoch: u64,
     /// Batches done of the next epoch.
@@ -93,6 +96,7 @@ impl Place {
             recipe,
             data,
             pretrained: None,
+            generated: None,
             epoch: 0,
             step: 0,
             updates: 0,

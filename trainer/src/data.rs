@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod fingerprint;
 mod folder;
+mod generated;
 mod idx;
 mod made;
 mod notice;
@@ -33,6 +34,7 @@ pub use self::{
     describe::{ClassCount, Description, describe},
     error::{Flaw, LoadError},
     fingerprint::fingerprint_files,
+    generated::{GeneratedClass, GeneratedError, GeneratedImages, GeneratedRecord},
     notice::{Handling, Notice},
     source::{Kind, Split},
 };
@@ -144,6 +146,14 @@ pub struct Dataset {
     pub notices: Vec<Notice>,
     /// BLAKE3 of classes, pixels, labels and their split, in hexadecimal: equal exactly if training sees the same.
     pub fingerprint: String,
+}
+
+impl Dataset {
+    /// The same with other training images, which is another data set by its fingerprint.
+    pub fn with_train(self, train: Images) -> Self {
+        let fingerprint = fingerprint::of_images(&self.classes, &[&train, &self.validation]);
+        Self { train: Arc::new(train), fingerprint, ..self }
+    }
 }
 
 /// Reads the training and validation images. `base` is where relative paths start (the folder of the study file). The

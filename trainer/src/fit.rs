@@ -14,9 +14,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::augment::Augmenter;
 use crate::average::Average;
-use crate::batches::{Batch, EpochShape, Scaling, training_batches};
+use crate::batches::{Batch, EpochShape, Scaling, Stock, training_batches};
 use crate::checkpoint::{self, Checkpoint, CheckpointFolder, LoadError, Place};
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, GeneratedError, GeneratedImages, Images};
 use crate::loss::{Loss, Targets};
 use crate::memory;
 use crate::metric::{Answer, Evaluation, Metric};
@@ -143,6 +143,9 @@ pub enum FitError {
     /// The model does not get the weights to start from.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// There are no generated images to train on beside the real ones.
+    #[error("`augment.generated` cannot be followed")]
+    Generated(#[from] GeneratedError),
 }
 
 /// Trains until the recipe's end or the observer's word.
@@ -193,6 +196,15 @@ fn check(job: &Job) -> Result<(), FitError> {
     }
 }
 
+/// The generated images that the recipe asks for.
+fn generated(job: &Job) -> Result<Option<GeneratedImages>, FitError> {
+    let wanted = &job.recipe.augment.generated;
+    if !wanted.is_on() {
+        return Ok(None);
+    }
+    Ok(Some(GeneratedImages::open(&job.base.join(&wanted.path), job.data)?))
+}
+
 /// What a person should know before the first step.
 fn notes(job: &Job) -> Vec<&'static str> {
     let Recipe { precision, batch_size, micro_batch, ref model, .. } = *job.recipe;
@@ -223,6 +235,8 @@ struct Training<'a> {
     /// Weights of the epoch that counts.
     kept: NamedTensors,
     train: Arc<Images>,
+    /// What epochs are made of: the training split, and the generated images if there are any.
+    stock: Stock,
     validation: Arc<Images>,
     scaling: Scaling,
     loss: Loss,
@@ -234,12 +248,21 @@ struct Training<'a> {
 impl<'a> Training<'a> {
     fn start_or_resume(job: &'a Job<'a>, observer: &mut dyn Observer) -> Result<Self, FitError> {
         let images = [&job.data.train, &job.data.validation].map(|images| job.recipe.preprocess.apply(images));
+        let generated = generated(job)?;
+        let stock = match &generated {
+            Some(generated) => {
+                let generated = Arc::new(generated.images.clone());
+                Stock::with_generated(&images[0], &job.recipe.preprocess.apply(&generated))
+            }
+            None => images[0].clone().into(),
+        };
         let checkpoint = match &job.checkpoints {
             Some(folder) => load(folder, observer)?,
             None => None,
         };
         let epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.place.epoch);
-        let mut training = Self::begin(job, job.recipe.at(epoch)?, images);
+        let mut training = Self::begin(job, job.recipe.at(epoch)?, images, stock);
+        training.place.generated = generated.as_ref().map(GeneratedImages::hash);
         training.take_pretrained(observer)?;
         let (Some(folder), Some(mut checkpoint)) = (&job.checkpoints, checkpoint) else { return Ok(training) };
         let Place { recipe, epoch, step, .. } = &checkpoint.place;
@@ -252,6 +275,7 @@ impl<'a> Training<'a> {
             ("seed", checkpoint.place.seed == training.place.seed),
             ("data set", checkpoint.place.data == training.place.data),
             ("file of pre-trained weights", checkpoint.place.pretrained == training.place.pretrained),
+            ("file of generated images", checkpoint.place.generated == training.place.generated),
         ];
         if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
             return Err(FitError::Foreign { path: folder.last(), what });
@@ -262,7 +286,7 @@ impl<'a> Training<'a> {
     }
 
     /// The start of a training whose next epoch has that recipe.
-    fn begin(job: &'a Job<'a>, recipe: Recipe, [train, validation]: [Arc<Images>; 2]) -> Self {
+    fn begin(job: &'a Job<'a>, recipe: Recipe, [train, validation]: [Arc<Images>; 2], stock: Stock) -> Self {
         let device = job.device.clone().autodiff();
         let device = if recipe.gradient_checkpointing { device.gradient_checkpointing() } else { device };
         Self {
@@ -278,6 +302,7 @@ impl<'a> Training<'a> {
             augmenter: Arc::new(Augmenter::new(&recipe.augment, &train)),
             recipe,
             train,
+            stock,
             validation,
             device,
         }
@@ -302,7 +327,7 @@ impl<'a> Training<'a> {
         if recipe != self.recipe {
             // Waits for the device.
             let checkpoint = self.checkpoint();
-            *self = Self::begin(self.job, recipe, [self.train.clone(), self.validation.clone()]);
+            *self = Self::begin(self.job, recipe, [self.train.clone(), self.validation.clone()], self.stock.clone());
             self.take_up(checkpoint)?;
         }
         Ok(())
@@ -373,7 +398,7 @@ impl<'a> Training<'a> {
         let mut loss_sum = Tensor::<1>::from_floats([self.place.loss_sum], self.job.device);
         let (mut first_loss, mut interrupted) = (None, false);
         let mut batches = training_batches(
-            self.train.clone(),
+            self.stock.clone(),
             self.scaling.clone(),
             self.augmenter.clone(),
             recipe,
@@ -434,7 +459,7 @@ impl<'a> Training<'a> {
         let (evaluation, answers) = evaluate(&model);
         let beside = beside.map(|(name, model)| (name, evaluate(&model).0));
         let epoch = self.place.epoch + 1;
-        let images = batches as usize * recipe.batch_size.min(self.train.len());
+        let images = batches as usize * recipe.batch_size.min(self.stock.len_of_epoch(recipe));
         self.place.step -= 1;
         let figures = [
             ("train_loss", train_loss),
@@ -505,7 +530,7 @@ impl<'a> Training<'a> {
 
     fn epoch_shape(&self) -> EpochShape {
         let Recipe { batch_size, accumulate, .. } = self.recipe;
-        EpochShape::new(self.train.labels.len(), batch_size, accumulate)
+        EpochShape::new(self.stock.len_of_epoch(&self.recipe), batch_size, accumulate)
     }
 
     /// What does not fit into a report of numbers, beside the checkpoint.
@@ -528,7 +553,7 @@ impl<'a> Training<'a> {
     fn save_augmented(&self) -> Result<(), FitError> {
         let Job { recipe, seed, ref checkpoints, data, .. } = *self.job;
         let Some(folder) = checkpoints.as_ref().filter(|folder| !folder.augmented().exists()) else { return Ok(()) };
-        let (file, png) = pictures::augmented(&self.train, &data.classes, recipe, seed);
+        let (file, png) = pictures::augmented(&self.train, &self.stock, &data.classes, recipe, seed);
         folder.save_beside(&folder.augmented_sheet(), &png)?;
         Ok(folder.save_json(&folder.augmented(), &file)?)
     }

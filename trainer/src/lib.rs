@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod data;
 pub mod device;
 pub mod fit;
+pub mod generative;
 pub mod loss;
 pub mod memory;
 pub mod metric;

@@ -33,7 +33,7 @@ pub use resnet::Resnet;
 pub use vit::Vit;
 pub use wrn::Wrn;
 
-pub(crate) use init::{Scheme, initialize, linear};
+pub(crate) use init::{Scheme, initialize, linear, normal};
 use vit::Layout;
 
 /// A network of any kind.

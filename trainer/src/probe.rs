@@ -12,7 +12,7 @@ use crate::checkpoint::CheckpointFolder;
 use crate::data::{Dataset, Images};
 use crate::fit::{FitError, Job, Next, Observer, fit};
 use crate::metric::Metric;
-use crate::recipe::Recipe;
+use crate::recipe::{Augment, Recipe};
 use crate::report::EpochReport;
 use crate::seed::TrialSeed;
 
@@ -50,8 +50,9 @@ pub fn probe(
         validation: first(&data.validation, VALIDATION),
         ..data.clone()
     };
-    // Weights of a file take no longer to train than fresh ones.
-    let two = Recipe { epochs: 2, patience: 0, pretrained: Default::default(), ..recipe.clone() };
+    // Weights of a file take no longer to train than fresh ones, and generated images no longer than real ones.
+    let augment = Augment { generated: Default::default(), ..recipe.augment.clone() };
+    let two = Recipe { epochs: 2, patience: 0, pretrained: Default::default(), augment, ..recipe.clone() };
     let folder = std::env::temp_dir().join(format!("nightsweep-probe-{}", std::process::id()));
     let checkpoints = Some(CheckpointFolder::new(&folder));
     let mut watch = Watch::default();

@@ -2,6 +2,7 @@
 
 mod augment;
 mod changes;
+mod generated;
 mod loss;
 mod mixing;
 mod model;
@@ -20,6 +21,7 @@ use crate::metric::Metric;
 
 pub use augment::{Augment, ErasedWith, Interpolation, TestTime};
 pub use changes::{Change, Changing, overlay};
+pub use generated::Generated;
 pub use loss::{
     BinaryCrossEntropy, ClassWeights, CrossEntropy, EffectiveNumber, Focal, Inverse, LossSpec, Sampling, SigmoidFocal,
     Unweighted,

@@ -30,6 +30,10 @@ pub enum Purpose {
     Mix = 5,
     /// Learning a policy; indexed by what is tried.
     Policy = 6,
+    /// Which generated images an epoch has; epoch by epoch.
+    Generated = 7,
+    /// Learning to generate images; indexed by step.
+    Generate = 8,
 }
 
 impl TrialSeed {
@@ -65,7 +69,7 @@ mod tests {
         let mut seen = BTreeSet::new();
         for (study, trial, epoch, index) in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)] {
             let purposes = [Purpose::Weights, Purpose::Order, Purpose::Augment, Purpose::Dropout, Purpose::Mix];
-            for purpose in purposes.into_iter().chain([Purpose::Policy]) {
+            for purpose in purposes.into_iter().chain([Purpose::Policy, Purpose::Generated, Purpose::Generate]) {
                 assert!(seen.insert(TrialSeed { study, trial }.number(purpose, epoch, index)));
             }
         }

@@ -134,7 +134,7 @@ fn place<'a>(recipe: &'a mut Json, name: &str) -> Option<&'a mut Json> {
 
 #[cfg(test)]
 mod tests {
-    use nightsweep_trainer::recipe::{Adamw, OptimizerSpec};
+    use nightsweep_trainer::recipe::{Adamw, Generated, OptimizerSpec};
 
     use super::*;
 
@@ -173,6 +173,18 @@ mod tests {
     fn a_field_of_the_fixed_choice_is_reached_without_its_kind() {
         let recipe = bind(&Recipe::default(), &params(&[("optimizer.lr", ParamValue::Float(0.5))])).unwrap();
         assert_eq!(recipe.optimizer.lr(), 0.5);
+    }
+
+    #[test]
+    fn the_ratio_of_generated_images_is_searched_as_any_field() {
+        let text = "[study]\nname = 's'\n[data]\npath = 'fashion-mnist-mini'\n\
+                    [recipe.augment]\ngenerated = { path = 'g.npz' }\n\
+                    [space.augment]\ngenerated.ratio = { low = 0, high = 4 }\n";
+        let plan = crate::study_file::parse(text, ".".into()).unwrap();
+        assert!(plan.space.get("augment.generated.ratio").is_some());
+        let point = params(&[("augment.generated.ratio", ParamValue::Float(2.5))]);
+        let expected = Generated { path: "g.npz".to_owned(), ratio: 2.5 };
+        assert_eq!(bind(&plan.recipe, &point).unwrap().augment.generated, expected);
     }
 
     #[test]

@@ -378,6 +378,10 @@ impl Translation {
     }
 
     fn policy(&mut self) {
+        let (path, ratio) = (self.word("augment.generated.path"), self.number("augment.generated.ratio"));
+        if !path.is_empty() && ratio > 0.0 {
+            self.without(format!("augment.generated: {ratio} images of `{path}` for each real one of their classes"));
+        }
         let policy = self.take("augment.policy");
         let number = |name: &str| policy[name].as_u64().unwrap_or(0);
         match policy["kind"].as_str().unwrap_or("none") {

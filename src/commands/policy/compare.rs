@@ -8,7 +8,7 @@ use std::time::Instant;
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_trainer::data::{Images, load_test};
 use nightsweep_trainer::fit::{evaluate_weights, fit_weights};
-use nightsweep_trainer::recipe::{Augment, PolicySpec};
+use nightsweep_trainer::recipe::{Augment, Generated, PolicySpec, Sampling};
 use nightsweep_trainer::{EpochReport, Job, Metric, Next, Observer, Outcome, Recipe, TrialSeed};
 use nightsweep_trials::policy::compare::{Comparison, Row};
 use nightsweep_trials::policy::{Origin, PolicyFile};
@@ -25,8 +25,7 @@ const FRESH: u64 = 1 << 32;
 pub fn compare(arguments: &PolicyCompare) -> Result<Ending> {
     let nursery = Nursery::open(&arguments.children)?;
     nursery.introduce();
-    let default = Augment::default();
-    let entrants = arguments.policies.iter().map(|name| entrant(name, &nursery.recipe.augment, &default));
+    let entrants = arguments.policies.iter().map(|name| entrant(name, &nursery.recipe));
     let entrants: Vec<Entrant> = entrants.collect::<Result<_>>()?;
     let against = against(arguments)?;
     let (judges, split): (Arc<Images>, _) = match nursery.data.has_test {
@@ -44,9 +43,9 @@ pub fn compare(arguments: &PolicyCompare) -> Result<Ending> {
     let mut comparison = Comparison { data: nursery.name.clone(), split: split.to_owned(), rows, against };
     // All policies on one seed before any on the next, so that what was done can be compared at any time.
     for repetition in 0..arguments.seeds {
-        for (Entrant { augment, .. }, row) in entrants.iter().zip(&mut comparison.rows) {
+        for (Entrant { recipe, .. }, row) in entrants.iter().zip(&mut comparison.rows) {
             let begin = Instant::now();
-            let accuracy = train(&nursery, augment, FRESH + repetition, &judges)?;
+            let accuracy = train(&nursery, recipe, FRESH + repetition, &judges)?;
             row.seconds += (begin.elapsed().as_secs_f64() - row.seconds) / (repetition + 1) as f64;
             row.accuracies.push(accuracy);
             let text = accuracy.map_or("diverged".to_owned(), |accuracy| format!("{accuracy:.4}"));
@@ -61,10 +60,9 @@ pub fn compare(arguments: &PolicyCompare) -> Result<Ending> {
 }
 
 /// The accuracy of a training on fresh weights, order and draws; `None` if its loss was no number.
-fn train(nursery: &Nursery, augment: &Augment, trial: u64, judges: &Arc<Images>) -> Result<Option<f64>> {
-    let recipe = Recipe { augment: augment.clone(), ..nursery.recipe.clone() };
+fn train(nursery: &Nursery, recipe: &Recipe, trial: u64, judges: &Arc<Images>) -> Result<Option<f64>> {
     let job = Job {
-        recipe: &recipe,
+        recipe,
         data: &nursery.data,
         base: &nursery.folder,
         seed: TrialSeed { study: nursery.seed.study, trial },
@@ -76,7 +74,7 @@ fn train(nursery: &Nursery, augment: &Augment, trial: u64, judges: &Arc<Images>)
     let (outcome, weights) = fit_weights(&job, &mut Quiet).into_diagnostic()?;
     let Outcome::Completed { .. } = outcome else { return Ok(None) };
     let evaluation =
-        evaluate_weights(&recipe, &nursery.data, weights, judges.clone(), &nursery.device).into_diagnostic()?;
+        evaluate_weights(recipe, &nursery.data, weights, judges.clone(), &nursery.device).into_diagnostic()?;
     Ok(Some(evaluation.accuracy))
 }
 
@@ -96,18 +94,22 @@ fn against(arguments: &PolicyCompare) -> Result<Vec<usize>> {
 /// A policy that is compared.
 #[derive(Debug, PartialEq)]
 struct Entrant {
-    augment: Augment,
+    recipe: Recipe,
     /// Where it is from, if its file says so.
     learned: Option<Origin>,
 }
 
-/// What a name of parts means; what is neither flip, crop nor policy stays as the recipe has it.
-fn entrant(name: &str, recipe: &Augment, default: &Augment) -> Result<Entrant> {
-    let mut augment = Augment { flip: 0.0, crop_padding: 0, policy: PolicySpec::default(), ..recipe.clone() };
+/// What a name of parts means; what is none of them stays as the recipe has it.
+fn entrant(name: &str, recipe: &Recipe) -> Result<Entrant> {
+    let default = Augment::default();
+    let bare = Augment { flip: 0.0, crop_padding: 0, policy: PolicySpec::default(), ..recipe.augment.clone() };
+    let mut recipe = Recipe { augment: bare, ..recipe.clone() };
+    let augment = &mut recipe.augment;
     let mut learned = None;
     for part in if Path::new(name).exists() { vec![name] } else { name.split('+').collect() } {
         match part {
             "none" => {}
+            "balanced" => recipe.sampling = Sampling::Balanced,
             "flip" => augment.flip = default.flip,
             "crop" => augment.crop_padding = default.crop_padding,
             file if file.ends_with(".toml") => {
@@ -118,22 +120,37 @@ fn entrant(name: &str, recipe: &Augment, default: &Augment) -> Result<Entrant> {
                 })?;
                 (augment.policy, learned) = (read.policy, read.learned);
             }
+            file if file.contains(".npz") => augment.generated = generated(file)?,
             kind => {
                 let policy = serde_json::from_value(serde_json::json!({ "kind": kind }));
                 augment.policy = policy.map_err(|_| {
                     advise(
                         format!("`{kind}` of `{name}` is no policy"),
-                        "there are none, flip, crop, rand_augment, trivial_augment, auto_augment, aug_mix and files that end \
-                         in .toml",
+                        "there are none, flip, crop, balanced, rand_augment, trivial_augment, auto_augment, aug_mix, files that \
+                         end in .toml and generated images as generated.npz@0.5",
                     )
                 })?;
             }
         }
     }
-    Recipe { augment: augment.clone(), ..Recipe::default() }
+    recipe
         .check()
         .map_err(|error| advise(format!("`{name}` cannot be trained with: {error}"), "mend the policy's file"))?;
-    Ok(Entrant { augment, learned })
+    Ok(Entrant { recipe, learned })
+}
+
+/// A file with a ratio behind an @; 1 without one.
+fn generated(part: &str) -> Result<Generated> {
+    let (file, ratio) = match part.rsplit_once(".npz@") {
+        Some((stem, ratio)) => (format!("{stem}.npz"), ratio.parse().ok()),
+        None => (part.to_owned(), Some(1.0)),
+    };
+    let ratio = ratio.ok_or_else(|| {
+        advise(format!("the ratio of `{part}` is no number"), "as generated.npz@0.5: so many for each real image")
+    })?;
+    // As seen from here, wherever the recipe is.
+    let path = std::path::absolute(&file).into_diagnostic()?.display().to_string();
+    Ok(Generated { path, ratio })
 }
 
 struct Quiet;
@@ -152,22 +169,29 @@ mod tests {
 
     #[test]
     fn a_name_is_made_of_parts() {
-        let recipe = Augment { erase: 0.25, ..Augment::default() };
-        let check = |name: &str, expected: Augment| {
-            assert_eq!(entrant(name, &recipe, &Augment::default()).unwrap().augment, expected)
+        let recipe = Recipe { augment: Augment { erase: 0.25, ..Augment::default() }, ..Default::default() };
+        let check = |name: &str, augment: Augment| {
+            assert_eq!(entrant(name, &recipe).unwrap().recipe, Recipe { augment, ..recipe.clone() })
         };
-        let bare = Augment { erase: 0.25, ..Augment::none() };
+        let (bare, whole) = (Augment { erase: 0.25, ..Augment::none() }, recipe.augment.clone());
         let trivial = PolicySpec::TrivialAugment(TrivialAugment::default());
         check("none", bare.clone());
-        check("flip+crop", recipe.clone());
-        check("trivial_augment", Augment { policy: trivial.clone(), ..bare });
-        check("trivial_augment+flip+crop", Augment { policy: trivial, ..recipe.clone() });
+        check("flip+crop", whole.clone());
+        check("trivial_augment", Augment { policy: trivial.clone(), ..bare.clone() });
+        check("trivial_augment+flip+crop", Augment { policy: trivial, ..whole.clone() });
+        let generated = |ratio| Generated { path: "/there/g.npz".to_owned(), ratio };
+        check("/there/g.npz", Augment { generated: generated(1.0), ..bare.clone() });
+        check("flip+crop+/there/g.npz@0.5", Augment { generated: generated(0.5), ..whole });
+        let balanced = entrant("balanced", &recipe).unwrap().recipe;
+        assert_eq!(balanced, Recipe { augment: bare, sampling: Sampling::Balanced, ..recipe });
     }
 
     #[test]
     fn what_is_no_part_is_named() {
-        let error = |name: &str| entrant(name, &Augment::default(), &Augment::default()).unwrap_err().to_string();
+        let error = |name: &str| entrant(name, &Recipe::default()).unwrap_err().to_string();
         assert_eq!(error("flipp+crop"), "`flipp` of `flipp+crop` is no policy");
         assert_eq!(error("nowhere.toml"), "could not read `nowhere.toml`");
+        assert_eq!(error("g.npz@much"), "the ratio of `g.npz@much` is no number");
+        assert!(error("g.npz@-1").contains("`augment.generated.ratio` must be from 0 to 100, but is -1"));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Augmenter, Size};
-use crate::batches::Epoch;
+use crate::batches::{Epoch, Stock};
 use crate::data::Images;
 use crate::recipe::Recipe;
 use crate::seed::TrialSeed;
@@ -31,17 +31,18 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    /// Of `count` images spread evenly over the split, which are preprocessed already, exactly as the training has them.
-    pub(crate) fn new(images: &Images, recipe: &Recipe, seed: TrialSeed, count: usize) -> Self {
+    /// Of `count` images spread evenly over the split, which are preprocessed already, exactly as the training has them;
+    /// the stock is what the training's epochs are made of.
+    pub(crate) fn new(images: &Images, stock: &Stock, recipe: &Recipe, seed: TrialSeed, count: usize) -> Self {
         let augmenter = Arc::new(Augmenter::new(&recipe.augment, images));
         let mut epochs: Vec<u64> = (0..VIEWS).map(|view| view * recipe.epochs / VIEWS).collect();
         epochs.dedup();
-        let seen = epochs.iter().map(|epoch| Epoch::new(images, augmenter.clone(), recipe, seed, *epoch));
+        let seen = epochs.iter().map(|epoch| Epoch::new(stock, augmenter.clone(), recipe, seed, *epoch));
         let seen: Vec<Epoch> = seen.collect();
         let count = count.min(images.len());
         let places: Vec<usize> = (0..count).map(|row| row * images.len() / count).collect();
         let row = |place: &usize| {
-            let views = seen.iter().map(|epoch| epoch.image(images, *place));
+            let views = seen.iter().map(|epoch| epoch.image(stock.images(), *place));
             std::iter::once(Some(images.image(*place).to_vec())).chain(views).collect::<Vec<_>>()
         };
         Self { images: places.iter().flat_map(row).collect(), epochs, places, size: Size::of(images) }
@@ -51,8 +52,8 @@ impl Views {
 /// A PNG of `count` training images spread evenly over the split: each row an image as it is after preprocessing, then what it is in up to
 /// eight epochs spread evenly over the training, mixed with its partner there where the recipe mixes.
 pub fn augmented_grid(images: &Arc<Images>, recipe: &Recipe, seed: TrialSeed, count: usize) -> Vec<u8> {
-    let images = &*recipe.preprocess.apply(images);
-    let Views { epochs, images, size, .. } = Views::new(images, recipe, seed, count.max(1));
+    let images = recipe.preprocess.apply(images);
+    let Views { epochs, images, size, .. } = Views::new(&images, &images.clone().into(), recipe, seed, count.max(1));
     let zoom = LEAST_SIDE.div_ceil(size.height.min(size.width)).max(1);
     sheet(&images, size, Layout { columns: 1 + epochs.len(), zoom, gap: GAP })
 }

@@ -48,6 +48,30 @@ pub(super) fn open(path: &Path) -> Result<Source, LoadError> {
     })
 }
 
+/// Images and class names of an archive with a training split alone, in which not every class needs to have images.
+pub(super) fn training_images(path: &Path) -> Result<(super::Images, Vec<String>), LoadError> {
+    let malformed = |source| LoadError::Malformed { path: path.to_owned(), source };
+    let naming = NAMINGS[0];
+    let mut archive = Archive::open(path)?;
+    let classes = archive.strings("classes").map_err(malformed)?;
+    let labels = archive.labels(naming[0]).map_err(malformed)?;
+    let place = |(index, label): (usize, i64)| match usize::try_from(label) {
+        Ok(place) if place < classes.len() => Ok(place as u32),
+        _ => Err(malformed(Flaw::LabelRange { split: Split::Train, index, label, classes: classes.len() })),
+    };
+    let labels = labels.into_iter().enumerate().map(place).collect::<Result<_, _>>()?;
+    let images = Images { path: path.to_owned(), names: naming.map(|[images, _]| images) };
+    let Array { pixels, height, width, channels } = images.read(Split::Train)?;
+    Ok((super::Images { pixels, labels, height: height as usize, width: width as usize, channels }, classes))
+}
+
+/// An array of strings, if there is one.
+pub(super) fn strings(path: &Path, name: &str) -> Result<Option<Vec<String>>, LoadError> {
+    let mut archive = Archive::open(path)?;
+    let strings = archive.has(name).then(|| archive.strings(name)).transpose();
+    strings.map_err(|source| LoadError::Malformed { path: path.to_owned(), source })
+}
+
 struct Images {
     path: PathBuf,
     names: [&'static str; 3],

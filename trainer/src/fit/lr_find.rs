@@ -102,9 +102,9 @@ pub fn lr_find(
     let (mut points, mut losses, mut mean) = (Vec::new(), Vec::new(), 0.0);
     for epoch in 0..recipe.epochs {
         (training.place.epoch, training.place.step) = (epoch, 0);
-        let (train, scaling_of_bytes, augmenter) =
-            (training.train.clone(), training.scaling.clone(), training.augmenter.clone());
-        for batch in training_batches(train, scaling_of_bytes, augmenter, &recipe, job.seed, epoch, 0) {
+        let (stock, scaling_of_bytes, augmenter) =
+            (training.stock.clone(), training.scaling.clone(), training.augmenter.clone());
+        for batch in training_batches(stock, scaling_of_bytes, augmenter, &recipe, job.seed, epoch, 0) {
             let update = points.len() as u64;
             let rates = Rates { epoch: 0, lr: test.lr(update) * scaling, momentum: None };
             // Waits for the device: the test ends by what the losses are.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{Size, Views};
+use crate::batches::Stock;
 use crate::data::Images;
 use crate::metric::{Answer, worst};
 use crate::recipe::Recipe;
@@ -79,11 +80,12 @@ pub(super) fn worst_of(epoch: u64, images: &Images, classes: &[String], answers:
 /// What a training makes of some of its images (preprocessed already), as the file and its sheet.
 pub(super) fn augmented(
     images: &Images,
+    stock: &Stock,
     classes: &[String],
     recipe: &Recipe,
     seed: TrialSeed,
 ) -> (AugmentedFile, Vec<u8>) {
-    let Views { epochs, places, images: shown, size } = Views::new(images, recipe, seed, AUGMENTED);
+    let Views { epochs, places, images: shown, size } = Views::new(images, stock, recipe, seed, AUGMENTED);
     let names = places.iter().map(|place| classes[images.labels[*place] as usize].clone()).collect();
     let (tile, png) = on_sheet(shown, size, 1 + epochs.len());
     let epochs = epochs.into_iter().map(|epoch| epoch + 1).collect();

@@ -1,3 +1,4 @@
+mod generated;
 mod precision;
 
 use std::sync::{Arc, Mutex, PoisonError};

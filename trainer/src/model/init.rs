@@ -124,8 +124,8 @@ impl Law {
     }
 }
 
-/// Box and Muller's way, in pairs.
-fn normal(random: &mut ChaCha8Rng, deviation: f64) -> impl Iterator<Item = f32> {
+/// Normal numbers, by Box and Muller's way, in pairs.
+pub fn normal(random: &mut ChaCha8Rng, deviation: f64) -> impl Iterator<Item = f32> {
     std::iter::repeat_with(move || {
         // In (0, 1], so that the logarithm is finite.
         let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();

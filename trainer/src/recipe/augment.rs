@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::generated::Generated;
 use super::mixing::Mixing;
 use super::policy::{Policy, PolicySpec};
 use super::rule::{Rule, at_least_one, closed_share, not_negative};
@@ -74,6 +75,8 @@ pub struct Augment {
     pub mix_switch: f64,
     /// Share of the training after which no batch is mixed any more, in [0, 1]: the last epochs see images as they are.
     pub mix_until: f64,
+    /// Generated images that are trained on beside the real ones, and treated like them.
+    pub generated: Generated,
 }
 
 /// What a rectangle is erased with.
@@ -149,6 +152,7 @@ impl Default for Augment {
             mix_chance: 1.0,
             mix_switch: 0.5,
             mix_until: 1.0,
+            generated: Generated::default(),
         }
     }
 }
@@ -229,6 +233,7 @@ impl Augment {
             ("augment.mix_until", "in [0, 1]", self.mix_until, closed_share),
         ]);
         self.policy.rules(rules);
+        self.generated.rules(rules);
     }
 }
 

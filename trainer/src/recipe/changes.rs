@@ -30,11 +30,13 @@ pub enum Changing {
 }
 
 /// Keys that stay; what begins with one stays too. The rest may change.
-const STAYING: [(&str, Changing); 15] = [
+const STAYING: [(&str, Changing); 16] = [
     ("model", Changing::WithTheWeights),
     ("epochs", Changing::WithTheWeights),
     ("pretrained", Changing::Never),
     ("preprocess", Changing::Never),
+    // The file is read once, as training starts.
+    ("augment.generated", Changing::Never),
     ("normalize", Changing::Never),
     ("precision", Changing::Never),
     ("gradient_checkpointing", Changing::Never),
