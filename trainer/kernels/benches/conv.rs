@@ -1,10 +1,11 @@
-//! Speed of convolutions: forward and backward of the layers of the small ResNets, in GFLOP/s.
+//! Speed of convolutions: forward and backward of the layers of the small ResNets, in GFLOP/s of the products
+//! that the definition has, summed so and as [`Conv::new`] chooses, in turn.
 //!
 //! `cargo bench -p nightsweep-kernels`; `RAYON_NUM_THREADS` sets the threads.
 
 use std::time::Instant;
 
-use nightsweep_kernels::{Conv, ConvShape, Gradient, Stored};
+use nightsweep_kernels::{Conv, ConvShape, Gradient, LEVEL, Stored};
 
 fn main() {
     // Side, inputs, outputs, kernel, stride.
@@ -41,27 +42,36 @@ fn main() {
         let gradient = vec![0.5; shape.batch * shape.output_len()];
         let [rows, columns] = shape.output_size();
         let pixels = Gradient::Stored(Stored { data: &gradient, pixels: rows * columns, channels: outputs });
-        let conv = Conv::new(shape);
         let flops = 2.0 * (shape.batch * rows * columns * shape.weight_len()) as f64;
-        let forward = best(|| drop(conv.forward_with_moments(&images, &weights)));
-        let to_weights = best(|| drop(conv.backward(&images, &weights, &pixels, false, None)));
-        let both = best(|| drop(conv.backward(&images, &weights, &pixels, true, None)));
-        println!(
-            "{side:3}² {inputs:3} → {outputs:3} {kernel}×{kernel}/{stride}: forward {:6.1}, weights {:6.1}, images {:6.1} GFLOP/s; {:6.2} ms",
-            flops / forward / 1e9,
-            flops / to_weights / 1e9,
-            flops / (both - to_weights) / 1e9,
-            (forward + both) * 1e3,
-        );
+        println!("{side:3}² {inputs:3} → {outputs:3} {kernel}×{kernel}/{stride}");
+        let ways = [("as defined", Conv::direct(*LEVEL, shape)), ("as chosen", Conv::new(shape))];
+        let mut seconds = [[f64::INFINITY; 3]; 2];
+        for _ in 0..RUNS {
+            for ((_, conv), seconds) in ways.iter().zip(&mut seconds) {
+                let [forward, to_weights, both] = seconds;
+                least(forward, || drop(conv.forward_with_moments(&images, &weights)));
+                least(to_weights, || drop(conv.backward(&images, &weights, &pixels, false, None)));
+                least(both, || drop(conv.backward(&images, &weights, &pixels, true, None)));
+            }
+        }
+        for ((name, _), [forward, to_weights, both]) in ways.iter().zip(seconds) {
+            println!(
+                "    {name}: forward {:6.1}, weights {:6.1}, images {:6.1} GFLOP/s; {:6.2} ms",
+                flops / forward / 1e9,
+                flops / to_weights / 1e9,
+                flops / (both - to_weights) / 1e9,
+                (forward + both) * 1e3,
+            );
+        }
     }
 }
 
-/// Seconds of the fastest of some runs.
-fn best(mut run: impl FnMut()) -> f64 {
-    let mut seconds = || {
-        let begin = Instant::now();
-        run();
-        begin.elapsed().as_secs_f64()
-    };
-    (0..25).map(|_| seconds()).fold(f64::INFINITY, f64::min)
+/// Runs of which the fastest counts.
+const RUNS: usize = 15;
+
+/// Keeps the seconds of a run if they are the least.
+fn least(seconds: &mut f64, run: impl FnOnce()) {
+    let begin = Instant::now();
+    run();
+    *seconds = seconds.min(begin.elapsed().as_secs_f64());
 }

@@ -2,18 +2,21 @@
 //!
 //! No patch matrix is made: each image is laid out once as a [`Panel`] that stays in the second-level cache, and tiles of
 //! pixels and output channels are summed in registers from there (Georganas 2018, arXiv 1808.05567). The gradient to the
-//! input is the same sum with the roles of the channels exchanged, one for each phase of the stride.
+//! input is the same sum with the roles of the channels exchanged, one for each phase of the stride. Filters of
+//! three by three between many channels go another way, by fewer products (`winograd.rs`).
 
 #![expect(unsafe_code, reason = "hands pointers into checked slices to the tiles")]
 
 use std::mem::MaybeUninit;
 
-use crate::fresh::{assume_written, fresh};
+use crate::cut::{channel_tiles, correlate_row, groups, vectors};
+use crate::fresh::{as_room, assume_written, fresh};
 use crate::norm::{self, Moments, NormGradient};
 use crate::panel::{Panel, Pixels, Stored};
 use crate::share::{for_each, map, share_of, take_front, with_scratch};
 use crate::simd::{Isa, Kernel, LANES, LEVEL, Level, dispatch};
-use crate::tile::{Inputs, Rectangle, correlate, filter_channels, inner_products, outer_products};
+use crate::tile::{Inputs, Rectangle, filter_channels, inner_products};
+use crate::winograd::Winograd;
 
 /// What is convolved with what; all sides square but the image's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,12 @@ impl ConvShape {
         let inputs = if self.depthwise { 1 } else { self.inputs };
         self.outputs * inputs * self.kernel * self.kernel
     }
+
+    /// Shares of the batch whose gradients to the weights are summed apart.
+    pub(crate) fn shares(&self) -> usize {
+        let threads = rayon::current_num_threads();
+        if self.weight_len() > MANY_WEIGHTS { threads } else { 2 * threads }
+    }
 }
 
 /// The gradient to a convolution's result.
@@ -96,6 +105,8 @@ pub struct Conv {
     backward: Vec<Correlation>,
     /// Whether phases touch all of the input's pixels.
     covers: bool,
+    /// The faster way, where there is one.
+    winograd: Option<Winograd>,
 }
 
 /// A sum over taps and channels of a panel, for a rectangle of pixels.
@@ -130,6 +141,11 @@ impl Conv {
 
     /// Plans for a level of instructions.
     pub fn at(level: Level, shape: ConvShape) -> Self {
+        Self { winograd: Winograd::at(level, shape), ..Self::direct(level, shape) }
+    }
+
+    /// Plans to sum as convolutions are defined, where another way might be faster: to compare with.
+    pub fn direct(level: Level, shape: ConvShape) -> Self {
         let ConvShape { height, width, inputs, outputs, kernel, stride, padding, extra, depthwise, .. } = shape;
         assert!(!depthwise || inputs == outputs, "{shape:?} has not one filter for each channel");
         assert!(kernel > 0 && stride > 0 && inputs > 0 && outputs > 0, "{shape:?} has an empty side");
@@ -172,7 +188,7 @@ impl Conv {
             backward.extend(Correlation::to_inputs(level, shape, &of_gradients, phase));
         }
         let covers = backward.iter().map(|c| c.size[0] * c.size[1]).sum::<usize>() == height * width;
-        Self { shape, level, inputs: of_inputs, gradients: of_gradients, forward, backward, covers }
+        Self { shape, level, inputs: of_inputs, gradients: of_gradients, forward, backward, covers, winograd: None }
     }
 
     /// What is convolved with what.
@@ -198,6 +214,9 @@ impl Conv {
         let ConvShape { batch, outputs, .. } = self.shape;
         assert_eq!(images.len(), batch * self.shape.input_len(), "the images are not of {:?}", self.shape);
         assert_eq!(weights.len(), self.shape.weight_len(), "the weights are not of {:?}", self.shape);
+        if let Some(winograd) = &self.winograd {
+            return winograd.forward(images, weights, moments);
+        }
         let packed = self.forward.pack(weights, self.shape.kernel, Side::Forward);
         let mut result = fresh(batch * self.shape.output_len());
         let group = images_at_once(self.inputs.image_len()).min(batch.div_ceil(rayon::current_num_threads())).max(1);
@@ -250,25 +269,27 @@ impl Conv {
         let ConvShape { batch, kernel, .. } = self.shape;
         assert_eq!(images.len(), batch * self.shape.input_len(), "the images are not of {:?}", self.shape);
         assert_eq!(weights.len(), self.shape.weight_len(), "the weights are not of {:?}", self.shape);
-        let packed: Vec<_> = match wants_images {
-            true => self.backward.iter().map(|c| c.pack(weights, kernel, Side::Backward)).collect(),
-            false => Vec::new(),
-        };
         let adds = shortcut.is_some();
         let mut to_images: Vec<MaybeUninit<f32>> = match (shortcut, wants_images) {
             (Some(shortcut), true) => {
                 assert_eq!(shortcut.len(), images.len(), "the shortcut is not of {:?}", self.shape);
-                crate::fresh::as_room(shortcut)
+                as_room(shortcut)
             }
             (None, true) => fresh(images.len()),
             (_, false) => Vec::new(),
         };
-        let threads = rayon::current_num_threads();
-        let shares = if self.shape.weight_len() > MANY_WEIGHTS { threads } else { 2 * threads };
-        let share = share_of(batch, shares);
+        if let Some(winograd) = &self.winograd {
+            let to_weights = winograd.backward(images, weights, gradient, &mut to_images, adds);
+            return (wants_images.then(|| assume_written(to_images)), to_weights);
+        }
+        let packed: Vec<_> = match wants_images {
+            true => self.backward.iter().map(|c| c.pack(weights, kernel, Side::Backward)).collect(),
+            false => Vec::new(),
+        };
+        let share = share_of(batch, self.shape.shares());
         let len = self.shape.input_len();
         let mut rest: &mut [MaybeUninit<f32>] = &mut to_images;
-        let mut work = Vec::with_capacity(shares);
+        let mut work = Vec::new();
         for first in (0..batch).step_by(share) {
             let count = share.min(batch - first);
             let mine = take_front(&mut rest, if wants_images { count * len } else { 0 });
@@ -307,16 +328,6 @@ impl Conv {
 /// Images whose panels fill the cache together.
 fn images_at_once(panel_len: usize) -> usize {
     (PANEL_BYTES / (panel_len * size_of::<f32>())).max(1)
-}
-
-/// How wide tiles are: the wider, the fewer loads; but they need pixels to go with.
-fn vectors(level: Level, outputs: usize, columns: usize) -> usize {
-    let wanted = match level {
-        Level::Avx512 if columns <= 4 => 4,
-        Level::Avx512 => 2,
-        Level::Avx2 | Level::Plain => 1,
-    };
-    wanted.min(1 << outputs.div_ceil(LANES).ilog2())
 }
 
 /// Which channels of `[outputs, inputs, kernel, kernel]` are summed over.
@@ -365,20 +376,6 @@ impl Correlation {
         self.taps.len() * channels * self.outputs.div_ceil(LANES) * LANES
     }
 
-    /// The groups of output vectors: where they begin, and how many they are (a power of two).
-    #[inline(always)]
-    fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (all, wanted) = (self.outputs.div_ceil(LANES), self.vectors);
-        let mut next = 0;
-        std::iter::from_fn(move || {
-            let begin = next;
-            let left = all - begin;
-            let count = if left == 0 { return None } else { wanted.min(1 << left.ilog2()) };
-            next += count;
-            Some((begin, count))
-        })
-    }
-
     /// Calls back with each weight's place in the packed order `[group][block][tap][channel][output of the group]` and
     /// in `[outputs, inputs, kernel, kernel]`. Depthwise, the packed order is `[block][tap][channel]`.
     fn for_each_weight(&self, kernel: usize, side: Side, mut f: impl FnMut(usize, usize)) {
@@ -397,7 +394,7 @@ impl Correlation {
             Side::Backward => [area, self.outputs * area],
         };
         let mut packed = 0;
-        for (vector, count) in self.groups() {
+        for (vector, count) in groups(self.outputs, self.vectors) {
             for block in (0..self.channels).step_by(self.block) {
                 for &[row, column] in &self.filter {
                     for channel in block..(block + self.block).min(self.channels) {
@@ -509,7 +506,7 @@ impl Correlation {
         adds: bool,
     ) {
         let blocks = panel.blocks();
-        for (vector, count) in self.groups() {
+        for (vector, count) in groups(self.outputs, self.vectors) {
             let width = count * LANES;
             let lanes = (self.outputs - vector * LANES).min(width);
             let at_once = (WEIGHT_BYTES / (self.taps.len() * B * width * size_of::<f32>())).clamp(1, blocks);
@@ -531,56 +528,20 @@ impl Correlation {
                             let to = image * image_len + self.place[0] + row * self.place[1] + vector * LANES;
                             let adds = adds || block > 0;
                             let to = out.add(to);
-                            self.row::<I, B>(x, inputs, weights.as_ptr().add(begin), to, [count, lanes], adds);
+                            let pixels = [self.size[1], self.place[2]];
+                            correlate_row::<I, B>(
+                                x,
+                                inputs,
+                                weights.as_ptr().add(begin),
+                                to,
+                                pixels,
+                                [count, lanes],
+                                adds,
+                            );
                         }
                     }
                 }
             }
-        }
-    }
-
-    /// One row, in tiles of about the same width.
-    #[inline(always)]
-    unsafe fn row<I: Isa, const B: usize>(
-        &self,
-        x: *const f32,
-        inputs: Inputs,
-        weights: *const f32,
-        out: *mut f32,
-        [count, lanes]: [usize; 2],
-        adds: bool,
-    ) {
-        let columns = self.size[1];
-        let tiles = columns.div_ceil(I::TILES[count.ilog2() as usize]);
-        let (narrow, wider) = (columns / tiles, columns % tiles);
-        let mut column = 0;
-        macro_rules! tile {
-            ($pixels:expr, $n:literal: $($p:literal)*) => {
-                match $pixels {
-                    $($p if $p <= I::TILES[($n as usize).ilog2() as usize] => correlate::<I, $p, $n, B>(
-                        x.add(column * B),
-                        inputs,
-                        weights,
-                        out.add(column * self.place[2]),
-                        self.place[2],
-                        lanes,
-                        adds,
-                    ),)*
-                    _ => unreachable!("tiles are at most as wide as the instruction set says"),
-                }
-            };
-        }
-        for tile in 0..tiles {
-            let pixels = narrow + usize::from(tile < wider);
-            // SAFETY: as the caller promises; the tile is inside the row.
-            unsafe {
-                match count {
-                    1 => tile!(pixels, 1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
-                    2 => tile!(pixels, 2: 1 2 3 4 5 6 7 8 9 10 11 12),
-                    _ => tile!(pixels, 4: 1 2 3 4 5 6),
-                }
-            }
-            column += pixels;
         }
     }
 }
@@ -735,7 +696,7 @@ impl Conv {
         let rows_at_once = SUMMED_PIXELS.div_ceil(columns).min(rows);
         let images_at_once = SUMMED_PIXELS.div_ceil(rows * columns).min(images);
         let offset = gradients.offset * (gradients.row_stride() + LANES);
-        for (vector, count) in forward.groups() {
+        for (vector, count) in groups(forward.outputs, forward.vectors) {
             for block in 0..inputs.blocks() {
                 let channels = if block + 1 == inputs.blocks() { inputs.last() } else { B };
                 let begin = vector * LANES * forward.taps.len() * forward.channels
@@ -768,51 +729,6 @@ impl Conv {
                         }
                     }
                 }
-            }
-        }
-    }
-}
-
-/// Outer products for all channels of a block, as many at once as the registers hold.
-///
-/// # Safety
-/// As of [`outer_products`].
-#[inline(always)]
-unsafe fn channel_tiles<I: Isa, const B: usize>(
-    x: *const f32,
-    gradient: *const f32,
-    over: Rectangle,
-    sums: *mut f32,
-    channels: usize,
-    count: usize,
-) {
-    let wide = I::TILES[1] > 0;
-    let mut channel = 0;
-    macro_rules! tile {
-        ($c:literal, $n:literal) => {{
-            outer_products::<I, $c, $n, B>(x.add(channel), gradient, over, sums.add(channel * $n * LANES));
-            channel += $c;
-        }};
-    }
-    while channel < channels {
-        // SAFETY: the caller's.
-        unsafe {
-            match (count, channels - channel) {
-                (1, 16..) if wide => tile!(16, 1),
-                (1, 8..) if wide => tile!(8, 1),
-                (1, 4..) => tile!(4, 1),
-                (1, 3) => tile!(3, 1),
-                (1, 2) => tile!(2, 1),
-                (1, _) => tile!(1, 1),
-                (2, 8..) if wide => tile!(8, 2),
-                (2, 4..) if wide => tile!(4, 2),
-                (2, 3) if wide => tile!(3, 2),
-                (2, 2) if wide => tile!(2, 2),
-                (2, _) if wide => tile!(1, 2),
-                (4, 4..) if wide => tile!(4, 4),
-                (4, 2..) if wide => tile!(2, 4),
-                (4, _) if wide => tile!(1, 4),
-                _ => unreachable!("groups are of one, two or four vectors, and of one where registers are few"),
             }
         }
     }

@@ -4,6 +4,7 @@
 
 mod attention;
 mod conv;
+mod cut;
 mod dense;
 mod fresh;
 mod function;
@@ -15,8 +16,10 @@ mod panel;
 pub mod pool;
 mod share;
 mod simd;
+mod spectrum;
 mod tile;
 pub mod update;
+mod winograd;
 
 pub use attention::Attention;
 pub use conv::{Conv, ConvShape, Gradient};
