@@ -281,6 +281,7 @@ impl Winograd {
         let ConvShape { height, width, .. } = self.shape;
         // SAFETY: the caller's.
         unsafe {
+            let held = pixels.hold::<I>(channel, count);
             let mut put = |v| {
                 I::store(strip, v);
                 strip = strip.add(LANES);
@@ -290,7 +291,7 @@ impl Winograd {
                 let inside = if (1..=height).contains(&y) { width } else { 0 };
                 put(I::zero());
                 for x in 0..inside {
-                    put(pixels.read::<I>(image, (y - 1) * width + x, channel, count));
+                    put(pixels.read::<I>(held, image, (y - 1) * width + x, channel, count));
                 }
                 for _ in inside + 1..self.strip_columns() {
                     put(I::zero());

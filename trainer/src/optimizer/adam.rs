@@ -72,8 +72,8 @@ fn adapt_on_cpu(it: &mut Update, [beta1, beta2]: [f64; 2], epsilon: f64, decays:
         beta2,
         correction: 1.0 / lacks(beta2).sqrt(),
         epsilon,
-        penalty: penalty as f32,
-        decay: (it.rates.lr * decay) as f32,
+        penalty,
+        decay: it.rates.lr * decay,
     };
     let moments = it.take_or_zeros();
     let [weight, first, second] = cpu::adam(rule, &it.weight, &it.gradient, moments)?;
