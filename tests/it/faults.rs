@@ -85,8 +85,10 @@ fn a_worker_that_is_stopped_for_good_is_replaced() {
     let study = STUDY.replace("trials = 6", "trials = 16\nsilence_seconds = 15");
     let place = Workplace::new(&study);
     let controller = under_way(&place, 1);
-    let workers = children(controller.id());
-    send(workers[0], Signal::STOP);
+    // All of them: one alone might be between two trials.
+    for worker in children(controller.id()) {
+        send(worker, Signal::STOP);
+    }
     assert!(wait(controller).status.success());
     assert!(requeued_as(&place, FailureCause::Hung), "{:?}", place.log());
     finish(&place, expected(), "stopped worker");

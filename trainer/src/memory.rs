@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(delay(), -1);
         drop(other);
         // Other tests of this process may train.
-        assert!([-1, 10].contains(&delay()), "mimalloc gives memory back after 10 ms by default, not {}", delay());
+        assert!([-1, 1000].contains(&delay()), "mimalloc gives memory back after a second, not {} ms", delay());
     }
 
     #[test]

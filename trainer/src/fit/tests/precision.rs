@@ -94,8 +94,9 @@ fn batch_norms_see_a_piece_at_a_time() {
 
 #[test]
 fn computing_activations_again_changes_nothing() {
-    // In 16 bits all is computed by burn, with and without.
-    assert_eq!(learned_with("precision = 'bf16'\ngradient_checkpointing = true"), learned_with("precision = 'bf16'"));
+    // In 16 bits all but the loss, whose scores have 32, is computed by burn, with and without.
+    let found = difference("precision = 'bf16'", "precision = 'bf16'\ngradient_checkpointing = true");
+    assert!(found < 1e-6, "bf16: {found}");
     for recipe in recipes() {
         let losses = |gradient_checkpointing| {
             let reports = reports(&data(), &Recipe { gradient_checkpointing, ..recipe.clone() });
