@@ -25,7 +25,9 @@ pub(super) fn recipe(study: &StudyRow, trial: &TrialRow, recipes: &Recipes<'_>) 
     let own = recipes.own.and_then(parse).unwrap_or_else(|| of_params(trial));
     let winner = recipes.winner.map(|(trial, text)| (trial, text.and_then(parse).unwrap_or_else(|| of_params(trial))));
     let names: BTreeSet<&String> = own.keys().chain(winner.iter().flat_map(|(_, flat)| flat.keys())).collect();
-    let cell = |flat: Option<&Flat>, name: &str| flat.and_then(|flat| flat.get(name)).map(text);
+    fn cell<'a>(flat: Option<&'a Flat>, name: &str) -> Option<&'a Value> {
+        flat.and_then(|flat| flat.get(name))
+    }
     let rows: Vec<_> = names
         .into_iter()
         .map(|name| {
@@ -33,9 +35,11 @@ pub(super) fn recipe(study: &StudyRow, trial: &TrialRow, recipes: &Recipes<'_>) 
         })
         .filter(|(_, own, from, other)| (default.is_some() && own != from) || (winner.is_some() && own != other))
         .collect();
-    let copied = |value: &Option<String>, own: &Option<String>| {
+    let copied = |value: Option<&Value>, own: Option<&Value>| {
         html! {
-            td class=[(value != own).then_some("other")] { @match value { Some(text) => (text), None => span.none { "–" } } }
+            td class=[(value != own).then_some("other")] {
+                @match value { Some(value) => (text(value)), None => span.none { "–" } }
+            }
         }
     };
     html! {
@@ -58,9 +62,9 @@ pub(super) fn recipe(study: &StudyRow, trial: &TrialRow, recipes: &Recipes<'_>) 
                     tbody { @for (name, own, from, other) in &rows {
                         tr {
                             th scope="row" { (name) }
-                            td { @match own { Some(text) => b { (text) }, None => span.none { "–" } } }
-                            @if default.is_some() { (copied(from, own)) }
-                            @if winner.is_some() { (copied(other, own)) }
+                            td { @match own { Some(value) => b { (text(value)) }, None => span.none { "–" } } }
+                            @if default.is_some() { (copied(*from, *own)) }
+                            @if winner.is_some() { (copied(*other, *own)) }
                         }
                     } }
                 } }
@@ -104,8 +108,19 @@ fn flatten(path: &str, value: Value, flat: &mut Flat) {
         // TOML has no word for it.
         Value::Null => {}
         value => {
-            flat.insert(path.to_owned(), value);
+            flat.insert(path.to_owned(), without_nulls(value));
         }
+    }
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            fields.map(|(name, value)| (name, without_nulls(value))).collect()
+        }
+        value => value,
     }
 }
 
@@ -113,6 +128,11 @@ fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) if number.is_f64() => format::short(number.as_f64().unwrap_or(f64::NAN)),
+        // Such as a policy's sub-policies, which would fill the page; the whole recipe has them.
+        Value::Array(items) if items.iter().any(Value::is_object) => match items.len() {
+            1 => "1 entry".to_owned(),
+            count => format!("{count} entries"),
+        },
         other => other.to_string(),
     }
 }
@@ -130,5 +150,14 @@ mod tests {
         assert_eq!(parse(toml), Some(flat(json)));
         assert_eq!(parse(toml).unwrap()["optimizer.kind"], "sgd");
         assert_eq!(parse("= no"), None);
+    }
+
+    #[test]
+    fn lists_of_tables_are_the_same_in_any_order_of_their_keys_and_shown_by_their_length() {
+        let toml = "[[mix]]\nchance = 1.0\nmixup = 0.2\n[[mix]]\nmixup = 0.1\n";
+        let json = serde_json::json!({ "mix": [{ "mixup": 0.2, "from": null, "chance": 1.0 }, { "mixup": 0.1 }] });
+        let flat = flat(json);
+        assert_eq!(parse(toml).as_ref(), Some(&flat));
+        assert_eq!(text(&flat["mix"]), "2 entries");
     }
 }
