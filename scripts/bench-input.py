@@ -1,4 +1,11 @@
-"""Share of the time in which training waits for its input; see bench-input.sh."""
+#!/usr/bin/env python3
+"""How long training waits for its input: share of an epoch's time, per network and augmentation, with one worker on one thread
+and with one on each core.
+
+  scripts/bench-input.py BINARY [--data fashion-mnist-mini] [--nets convnet,resnet8] [--epochs 2]
+
+Markdown goes to standard output, as docs/results.md quotes it.
+"""
 
 import argparse
 import json
@@ -59,7 +66,7 @@ def measure(binary, data, net, augment, epochs, workers):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=pathlib.Path)
     parser.add_argument("--data", default="fashion-mnist-mini")
     parser.add_argument("--nets", default="convnet,resnet8,resnet20,vit")

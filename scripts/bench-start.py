@@ -1,4 +1,11 @@
-"""Time to a trial's first step; see bench-start.sh."""
+#!/usr/bin/env python3
+"""What it takes to start a trial on the CPU: from its assignment to the end of an epoch of one step, with evaluation and
+checkpoint, in a worker that has trained before and in a new one.
+
+  scripts/bench-start.py BINARY [--nets mlp,convnet,resnet8] [--trials 30]
+
+Needs numpy. Markdown goes to standard output, as docs/results.md quotes it.
+"""
 
 import argparse
 import pathlib
@@ -61,7 +68,7 @@ def measure(binary, net, trials):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=pathlib.Path)
     parser.add_argument("--nets", default="mlp,convnet,resnet8")
     parser.add_argument("--trials", type=int, default=30)

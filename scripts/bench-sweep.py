@@ -1,4 +1,13 @@
-"""Best validation accuracy against the clock, ours and Optuna with PyTorch; see bench-sweep.sh."""
+#!/usr/bin/env python3
+"""A short sweep of all of Fashion-MNIST on the CPU, ours against Optuna that drives PyTorch with the same space of recipes:
+best validation accuracy against the clock.
+
+  scripts/bench-sweep.py BINARY FOLDER [--minutes 20] [--seeds 1,2,3] [--turns] [--enqueue]
+
+Needs torch, optuna, and matplotlib for the plot. Both sides run at the same time, each on its own half of the cores; with
+--turns one after the other, each on all of them. FOLDER keeps what was measured; a seed that is there is not run again. Markdown
+goes to standard output, as docs/results.md quotes it, and the plot to FOLDER/sweep.svg.
+"""
 
 import argparse
 import json
@@ -157,7 +166,7 @@ def plot(measured, minutes, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=pathlib.Path)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--minutes", type=float, default=20)

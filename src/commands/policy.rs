@@ -13,7 +13,7 @@ use nightsweep_trainer::data::{self, Dataset, Images};
 use nightsweep_trainer::device::Device;
 use nightsweep_trainer::policy::even_sample;
 use nightsweep_trainer::recipe::ModelSpec;
-use nightsweep_trainer::{Recipe, TrialSeed};
+use nightsweep_trainer::{Job, Metric, Recipe, TrialSeed};
 
 use super::subject::Subject;
 use super::train::choose_device;
@@ -72,6 +72,20 @@ impl Nursery {
         }
         let path = spec.path.clone();
         Ok(Self { recipe, data, name: path, spec, folder, seed, device, device_name: name.to_string() })
+    }
+
+    /// A training of a recipe on these images that keeps no checkpoints.
+    fn job<'a>(&'a self, recipe: &'a Recipe, seed: TrialSeed) -> Job<'a> {
+        Job {
+            recipe,
+            data: &self.data,
+            base: &self.folder,
+            seed,
+            metric: Metric::ValAccuracy,
+            device: &self.device,
+            checkpoints: None,
+            reported: 0,
+        }
     }
 
     /// Told first: what will be trained on.

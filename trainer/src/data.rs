@@ -131,6 +131,13 @@ impl std::fmt::Debug for Images {
     }
 }
 
+/// Images of each class.
+pub fn class_counts(labels: &[u32], classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; classes];
+    labels.iter().for_each(|label| counts[*label as usize] += 1);
+    counts
+}
+
 /// What a search trains and judges on.
 #[derive(Clone, Debug)]
 pub struct Dataset {

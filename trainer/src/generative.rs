@@ -9,7 +9,7 @@ mod net;
 mod picture;
 mod spectral;
 
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, class_counts};
 use crate::fit::FitError;
 
 pub use filter::{Filter, Sifted};
@@ -64,7 +64,7 @@ pub enum GenerateError {
 /// Places of the classes that words mean: `all`, `scarce` (fewer training images than half of the median class's), or
 /// names.
 pub fn chosen_classes(data: &Dataset, words: &[String]) -> Result<Vec<usize>, GenerateError> {
-    let counts = counts(&data.train, data.classes.len());
+    let counts = class_counts(&data.train.labels, data.classes.len());
     let chosen = match words {
         [word] if word == "all" => (0..counts.len()).collect(),
         [word] if word == "scarce" => {
@@ -84,13 +84,6 @@ pub fn chosen_classes(data: &Dataset, words: &[String]) -> Result<Vec<usize>, Ge
         return Err(GenerateError::NoImages { class: data.classes[*class].clone() });
     }
     if chosen.is_empty() { Err(GenerateError::NothingScarce) } else { Ok(chosen) }
-}
-
-/// Images of each class.
-pub fn counts(images: &Images, classes: usize) -> Vec<usize> {
-    let mut counts = vec![0; classes];
-    images.labels.iter().for_each(|label| counts[*label as usize] += 1);
-    counts
 }
 
 /// The middle one of some counts; of an even number, the upper one.

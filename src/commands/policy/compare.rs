@@ -9,7 +9,7 @@ use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_trainer::data::{Images, load_test};
 use nightsweep_trainer::fit::{evaluate_weights, fit_weights};
 use nightsweep_trainer::recipe::{Augment, Generated, PolicySpec, Sampling};
-use nightsweep_trainer::{EpochReport, Job, Metric, Next, Observer, Outcome, Recipe, TrialSeed};
+use nightsweep_trainer::{EpochReport, Next, Observer, Outcome, Recipe, TrialSeed};
 use nightsweep_trials::policy::compare::{Comparison, Row};
 use nightsweep_trials::policy::{Origin, PolicyFile};
 
@@ -61,16 +61,7 @@ pub fn compare(arguments: &PolicyCompare) -> Result<Ending> {
 
 /// The accuracy of a training on fresh weights, order and draws; `None` if its loss was no number.
 fn train(nursery: &Nursery, recipe: &Recipe, trial: u64, judges: &Arc<Images>) -> Result<Option<f64>> {
-    let job = Job {
-        recipe,
-        data: &nursery.data,
-        base: &nursery.folder,
-        seed: TrialSeed { study: nursery.seed.study, trial },
-        metric: Metric::ValAccuracy,
-        device: &nursery.device,
-        checkpoints: None,
-        reported: 0,
-    };
+    let job = nursery.job(recipe, TrialSeed { trial, ..nursery.seed });
     let (outcome, weights) = fit_weights(&job, &mut Quiet).into_diagnostic()?;
     let Outcome::Completed { .. } = outcome else { return Ok(None) };
     let evaluation =

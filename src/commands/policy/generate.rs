@@ -3,12 +3,10 @@
 use std::time::{Duration, Instant};
 
 use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_trainer::data::{GeneratedClass, GeneratedImages, GeneratedRecord, Images};
-use nightsweep_trainer::generative::{
-    Filter, Gan, GanSettings, GenerateError, chosen_classes, counts, median, picture,
-};
+use nightsweep_trainer::data::{GeneratedClass, GeneratedImages, GeneratedRecord, Images, class_counts};
+use nightsweep_trainer::generative::{Filter, Gan, GanSettings, GenerateError, chosen_classes, median, picture};
 use nightsweep_trainer::seed::Purpose;
-use nightsweep_trainer::{EpochReport, Job, Metric, Next, Observer};
+use nightsweep_trainer::{EpochReport, Next, Observer};
 use nightsweep_trials::worker::chain;
 
 use super::Nursery;
@@ -36,7 +34,7 @@ pub fn generate(arguments: &PolicyGenerate) -> Result<Ending> {
     let begin = Instant::now();
     let say = |text: &str| println!("{:>6.0} s  {text}", begin.elapsed().as_secs_f64());
     let chosen = chosen_classes(&nursery.data, &arguments.classes).map_err(explained)?;
-    let counts = counts(&nursery.data.train, nursery.data.classes.len());
+    let counts = class_counts(&nursery.data.train.labels, nursery.data.classes.len());
     let wanted = arguments.images.map_or(median(&counts), |images| images as usize);
 
     let filter = train_filter(&nursery, arguments.likelihood)?;
@@ -110,17 +108,7 @@ fn append(images: &mut Images, more: &Images) {
 }
 
 fn train_filter(nursery: &Nursery, likelihood: f64) -> Result<Filter> {
-    let Nursery { recipe, data, folder, seed, device, .. } = nursery;
-    let job = Job {
-        recipe,
-        data,
-        base: folder,
-        seed: *seed,
-        metric: Metric::ValAccuracy,
-        device,
-        checkpoints: None,
-        reported: 0,
-    };
+    let job = nursery.job(&nursery.recipe, nursery.seed);
     Filter::train(&job, likelihood, &mut Quiet).map_err(explained)
 }
 

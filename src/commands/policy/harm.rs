@@ -7,7 +7,7 @@ use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_trainer::policy::harm::{Effect, Level, Measured, OpHarm, Settings, measure, picture};
 use nightsweep_trainer::policy::{Child, HarmTable, Move, exposure};
 use nightsweep_trainer::recipe::{Augment, Direction, PolicySpec};
-use nightsweep_trainer::{EpochReport, Job, Metric, Next, Observer, Recipe};
+use nightsweep_trainer::{EpochReport, Metric, Next, Observer, Recipe};
 
 use super::Nursery;
 use crate::cli::PolicyHarm;
@@ -38,20 +38,11 @@ pub fn harm(arguments: &PolicyHarm) -> Result<Ending> {
 
 /// Trains a child that sees every operation, and measures with it.
 fn table(nursery: &Nursery, settings: Settings) -> Result<HarmTable> {
-    let Nursery { recipe, data, folder, seed, device, .. } = nursery;
+    let Nursery { recipe, data, seed, .. } = nursery;
     let moves = Move::all(&data.train);
     let augment = Augment { policy: PolicySpec::Custom(exposure(&moves)), ..Augment::none() };
     let recipe = Recipe { augment, ..recipe.clone() };
-    let job = Job {
-        recipe: &recipe,
-        data,
-        base: folder,
-        seed: *seed,
-        metric: Metric::ValAccuracy,
-        device,
-        checkpoints: None,
-        reported: 0,
-    };
+    let job = nursery.job(&recipe, nursery.seed);
     let child = Child::train(&job, &mut Printer { epochs: recipe.epochs }).into_diagnostic()?.1;
     let child = child.ok_or_else(|| {
         advise("the child's loss is no number any more", "a smaller learning rate in a recipe file may help")

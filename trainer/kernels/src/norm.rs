@@ -469,50 +469,6 @@ impl Pixels for NormGradient<'_> {
     }
 }
 
-/// A batch norm's output with the activation behind it, made pixel by pixel where it is read.
-#[derive(Clone, Copy, Debug)]
-pub struct Activated<'a> {
-    /// What is normalized, `[images, pixels, channels]`.
-    pub data: &'a [f32],
-    /// Of an image.
-    pub pixels: usize,
-    /// The norm of these numbers.
-    pub norm: &'a Norm,
-    /// The activation.
-    pub clamp: Clamp,
-}
-
-impl Pixels for Activated<'_> {
-    /// Scale and shift.
-    type Held<I: Isa> = [I::V; 2];
-
-    #[inline(always)]
-    unsafe fn hold<I: Isa>(&self, channel: usize, count: usize) -> [I::V; 2] {
-        // SAFETY: the caller's.
-        [&self.norm.scale, &self.norm.shift]
-            .map(|values| unsafe { read_up_to::<I>(values.as_ptr().add(channel), count) })
-    }
-
-    #[inline(always)]
-    unsafe fn read<I: Isa>(
-        &self,
-        [scale, shift]: [I::V; 2],
-        image: usize,
-        pixel: usize,
-        channel: usize,
-        count: usize,
-    ) -> I::V {
-        let at = (image * self.pixels + pixel) * self.norm.scale.len() + channel;
-        // SAFETY: the image has these channels.
-        unsafe {
-            let [low, high] = self.clamp.bounds().map(|bound| I::splat(bound));
-            let x = I::fma(read_up_to::<I>(self.data.as_ptr().add(at), count), scale, shift);
-            // In this order a NaN stays one.
-            I::min(high, I::max(low, x))
-        }
-    }
-}
-
 #[inline(always)]
 unsafe fn masked<I: Isa>(gradient: I::V, data: I::V, scale: I::V, shift: I::V, bounds: [f32; 2]) -> I::V {
     // SAFETY: the caller sees to the instructions.

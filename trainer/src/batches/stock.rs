@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 
 use super::order::epoch_order;
-use crate::data::Images;
+use crate::data::{Images, class_counts};
 use crate::recipe::{Recipe, Sampling};
 use crate::seed::{Purpose, TrialSeed};
 
@@ -15,11 +15,14 @@ pub struct Stock {
     images: Arc<Images>,
     /// How many of them are real.
     real: usize,
+    /// Real and generated images of each class: what an epoch has is asked for at every step.
+    counts: Arc<[Vec<usize>; 2]>,
 }
 
 impl From<Arc<Images>> for Stock {
     fn from(images: Arc<Images>) -> Self {
-        Self { real: images.len(), images }
+        let real = images.len();
+        Self::new(images, real)
     }
 }
 
@@ -31,7 +34,14 @@ impl Stock {
             labels: [&real.labels[..], &generated.labels].concat(),
             ..*real
         };
-        Self { images: Arc::new(images), real: real.len() }
+        Self::new(Arc::new(images), real.len())
+    }
+
+    fn new(images: Arc<Images>, real: usize) -> Self {
+        let classes = images.labels.iter().max().map_or(0, |last| *last as usize + 1);
+        let (of_real, of_generated) = images.labels.split_at(real);
+        let counts = Arc::new([of_real, of_generated].map(|labels| class_counts(labels, classes)));
+        Self { images, real, counts }
     }
 
     /// All of them.
@@ -72,23 +82,17 @@ impl Stock {
 
     /// Generated images of each class in an epoch: the ratio times its real ones there.
     fn generated_of_epoch(&self, recipe: &Recipe) -> Vec<usize> {
-        let (real, generated) = self.images.labels.split_at(self.real);
-        let classes = self.images.labels.iter().max().map_or(0, |last| *last as usize + 1);
-        let [real, generated] = [real, generated].map(|labels| {
-            let mut counts = vec![0; classes];
-            labels.iter().for_each(|label| counts[*label as usize] += 1);
-            counts
-        });
+        let [real, generated] = &*self.counts;
         let even = self.real / real.iter().filter(|count| **count > 0).count().max(1);
-        let of_class = |(real, generated): (usize, usize)| {
+        let of_class = |(real, generated): (&usize, &usize)| {
             let real = match recipe.sampling {
-                _ if real == 0 || generated == 0 => 0,
-                Sampling::Shuffled => real,
+                _ if *real == 0 || *generated == 0 => 0,
+                Sampling::Shuffled => *real,
                 Sampling::Balanced => even,
             };
             (recipe.augment.generated.ratio * real as f64).round() as usize
         };
-        real.into_iter().zip(generated).map(of_class).collect()
+        real.iter().zip(generated).map(of_class).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::*;
-use crate::data::Notice;
+use crate::data::{Images, Notice};
 use crate::fit::{Job, Next, Observer};
 use crate::metric::Metric;
 use crate::recipe::{Adamw, Augment, Convnet, ModelSpec, OptimizerSpec, Recipe};

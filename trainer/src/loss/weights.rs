@@ -1,11 +1,11 @@
 //! How much an image of each class weighs where classes are not equally frequent.
 
+use crate::data::class_counts;
 use crate::recipe::ClassWeights;
 
 /// A weight for each class, or `None` if all are the same. A class without images weighs nothing.
 pub fn class_weights(spec: &ClassWeights, labels: &[u32], classes: usize) -> Option<Vec<f32>> {
-    let mut counts = vec![0u64; classes];
-    labels.iter().for_each(|label| counts[*label as usize] += 1);
+    let counts = class_counts(labels, classes);
     let each = |weight: &dyn Fn(f64) -> f64| -> Vec<f64> {
         counts.iter().map(|count| if *count > 0 { weight(*count as f64) } else { 0.0 }).collect()
     };
