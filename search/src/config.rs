@@ -52,6 +52,9 @@ pub struct StudyConfig {
     /// When there is too little left to gain; never, if `None`.
     #[serde(default)]
     pub terminate: Option<Terminate>,
+    /// The first trial is what the others are held against: it pauses at no rung. A population has no use for that.
+    #[serde(default)]
+    pub baseline: bool,
 }
 
 /// When a study ends of itself.
@@ -158,6 +161,7 @@ impl StudyConfig {
             priors: Priors::new(),
             constraints: Vec::new(),
             terminate: None,
+            baseline: false,
         }
     }
 

@@ -513,7 +513,8 @@ impl Study {
         let Self { trials, config, domain, history, pruner, warm, .. } = self;
         let at = trial.0 as usize;
         let verdict = pruner.reported(&trials[at], &pruner::View { trials, direction, config, domain, history, warm });
-        trials[at].verdict = verdict;
+        let is_baseline = config.baseline && trial == TrialNumber(0) && !config.pruner.has_population();
+        trials[at].verdict = if is_baseline && verdict == Verdict::Pause { Verdict::Continue } else { verdict };
     }
 
     fn finish(&mut self, trial: TrialNumber, state: TrialState) {

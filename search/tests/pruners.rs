@@ -26,16 +26,23 @@ fn ladder(trial: u64, step: u64) -> Step {
 
 /// One worker trains `trials` trials under a pruner, and is killed after every so many reports. Returns study and log.
 fn sweep(pruner: &PrunerKind, table: Table, trials: u64, kill_every: u64) -> (Study, Vec<Event>) {
+    train(config(pruner, trials), table, kill_every)
+}
+
+fn config(pruner: &PrunerKind, trials: u64) -> StudyConfig {
     let distribution = Distribution::Float { low: -1.0, high: 1.0, scale: Scale::Linear };
     let space = SearchSpace::new(vec![Parameter { name: "x".into(), distribution, when: None }]).unwrap();
-    let mut study = Study::new(StudyConfig {
+    StudyConfig {
         sampler: SamplerKind::Random,
         pruner: pruner.clone(),
         max_step: Some(EPOCHS),
         max_trials: Some(trials),
         ..StudyConfig::new(space)
-    })
-    .unwrap();
+    }
+}
+
+fn train(config: StudyConfig, table: Table, kill_every: u64) -> (Study, Vec<Event>) {
+    let mut study = Study::new(config).unwrap();
     let mut log = Vec::new();
     let tell = |study: &mut Study, log: &mut Vec<Event>, event: Event| {
         study.tell(&event).unwrap();
@@ -162,6 +169,23 @@ fn every_pruner_lets_one_good_trial_run_to_its_end() {
         let (study, _) = sweep(&pruner, ladder, 1, u64::MAX);
         assert_eq!(study.trials()[0].state, TrialState::Complete, "{name}");
     }
+}
+
+#[test]
+fn a_baseline_trains_to_its_end_however_bad_it_is() {
+    for (name, pruner) in pruners().filter(|(_, pruner)| !pruner.has_population()) {
+        for kill_every in [u64::MAX, 3] {
+            // In this table the first trial is the worst of all.
+            let (study, _) = train(StudyConfig { baseline: true, ..config(&pruner, 18) }, ladder, kill_every);
+            assert_eq!(study.trials()[0].state, TrialState::Complete, "{name}");
+            assert_eq!(study.best().unwrap().number, TrialNumber(17), "{name}");
+            assert!(is_at_rest(&study), "{name}");
+        }
+    }
+    // A diverged one ends as any other.
+    let asha = PrunerKind::named("asha").unwrap();
+    let (study, _) = train(StudyConfig { baseline: true, ..config(&asha, 3) }, |_, _| Step::NaN, u64::MAX);
+    assert_eq!(study.trials()[0].state, TrialState::Pruned);
 }
 
 #[test]

@@ -55,6 +55,9 @@ pub struct Plan {
     pub sampler: SamplerKind,
     /// Stops trials that do not pay.
     pub pruner: PrunerKind,
+    /// Whether the first trial, which is the recipe's, trains to its end whatever the pruner makes of the others.
+    #[serde(default)]
+    pub baseline: bool,
     /// What the search is told before its first trial.
     #[serde(default)]
     pub knowledge: Knowledge,
@@ -113,6 +116,7 @@ impl Plan {
             priors: self.knowledge.priors.clone(),
             constraints: self.knowledge.constraints.clone(),
             terminate: self.knowledge.terminate,
+            baseline: self.baseline && self.default.is_some(),
         }
     }
 
@@ -145,6 +149,7 @@ impl Plan {
             ("search.warm_start", self.knowledge.warm_start == later.knowledge.warm_start),
             ("search.sampler", self.sampler == later.sampler),
             ("search.pruner", self.pruner == later.pruner),
+            ("search.baseline", self.baseline == later.baseline),
         ];
         same.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
     }

@@ -81,6 +81,8 @@ struct SearchTable {
     /// Hyperband for BOHB, none else, if it is left out. A name alone has the defaults.
     #[serde(deserialize_with = "name_or_table")]
     pruner: Option<PrunerKind>,
+    /// Whether the recipe's own trial pauses at no rung, so that there is something to hold the others against.
+    baseline: bool,
     /// What must not be tried, as `optimizer = 'sgd' and batch_size > 512`.
     forbid: Vec<String>,
     /// What a good trial keeps, as `epoch_seconds <= 30`.
@@ -96,6 +98,7 @@ impl Default for SearchTable {
         Self {
             sampler: SamplerKind::Auto,
             pruner: None,
+            baseline: true,
             forbid: Vec::new(),
             constraints: Vec::new(),
             warm_start: Vec::new(),
@@ -246,6 +249,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         finds,
         sampler: file.search.sampler,
         pruner,
+        baseline: file.search.baseline,
         knowledge,
         confirm: file.confirm,
         policy: file.policy,
@@ -557,6 +561,14 @@ mod tests {
     }
 
     #[test]
+    fn the_recipe_is_the_baseline_where_it_lies_in_the_space() {
+        let baseline = |text: &str| parse(&format!("{HEAD}{text}\n"), ".".into()).unwrap().study_config().baseline;
+        assert!(baseline("[space]\nbatch_size = [64, 128]"));
+        assert!(!baseline("[search]\nbaseline = false\n[space]\nbatch_size = [64, 128]"));
+        assert!(!baseline("[space]\nbatch_size = [32, 64]"));
+    }
+
+    #[test]
     fn a_pruner_is_a_name_or_a_table() {
         let pruner = |text: &str| parse(&format!("{HEAD}[search]\npruner = {text}\n"), ".".into()).unwrap().pruner;
         for name in PrunerKind::names().filter(|name| !["pbt", "pb2"].contains(name)) {
@@ -597,7 +609,7 @@ mod tests {
         check(
             "[search]\npruners = 'asha'\n",
             6,
-            "unknown field `pruners`, expected one of `sampler`, `pruner`, `forbid`, `constraints`, `warm_start`, `terminate`",
+            "unknown field `pruners`, expected one of `sampler`, `pruner`, `baseline`, `forbid`, `constraints`, `warm_start`, `terminate`",
             "did you mean `pruner`?",
         );
         check(
