@@ -28,6 +28,7 @@ NETS = {
     "wrn16_4": ({"kind": "wrn", "depth": 16, "widen": 4}, lambda i: wrn16_4(i[2]), None),
     "vit": ({"kind": "vit", "patch": 4, "dim": 64, "depth": 4, "heads": 4}, lambda i: Vit(i, 4, 64, 4, 4), None),
     "vit_tiny": ({"kind": "vit_tiny", "patch": 4}, lambda i: Vit(i, 4, 192, 12, 3), None),
+    "hybrid": ({"kind": "hybrid", "patch": 4}, lambda i: Vit(i, 4, 192, 11, 3, stem=True), None),
     "efficientnet_lite0": ({"kind": "efficientnet_lite0"}, efficientnet_lite0, None),
     "convnet": ({"kind": "convnet", "width": 16}, lambda i: convnet(i[2], 16), None),
     "mlp": ({"kind": "mlp", "width": 128, "depth": 2}, lambda i: mlp(i, 128, 2), [8, 8, 1]),

@@ -67,12 +67,22 @@ class Attention(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+def convolutional_stem(channels, patch, dim):
+    """Xiao 2021: convolutions that halve the image until a pixel is a patch, each twice as wide as the one before."""
+    layers, inputs = [], channels
+    for index in reversed(range(patch.bit_length() - 1)):
+        outputs = dim >> index
+        layers += [nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+        inputs = outputs
+    return nn.Sequential(*layers, nn.Conv2d(inputs, dim, 1))
+
+
 class Vit(nn.Module):
-    def __init__(self, image, patch, dim, depth, heads):
+    def __init__(self, image, patch, dim, depth, heads, stem=False):
         super().__init__()
         height, width, channels = image
         tokens = (height // patch) * (width // patch)
-        self.embed = nn.Conv2d(channels, dim, patch, patch)
+        self.embed = convolutional_stem(channels, patch, dim) if stem else nn.Conv2d(channels, dim, patch, patch)
         self.cls = nn.Parameter(torch.zeros(1, 1, dim))
         self.position = nn.Parameter(torch.zeros(1, tokens + 1, dim))
         self.blocks = nn.Sequential(*[Attention(dim, heads) for _ in range(depth)])

@@ -103,7 +103,7 @@ impl Dense {
         x: &[f32],
         weights: &[f32],
         seen: Option<&[f32]>,
-        mut gradient: Vec<f32>,
+        gradient: &[f32],
         wants_rows: bool,
     ) -> DenseGradients {
         let &Self { inputs, outputs, activation, level } = self;
@@ -118,7 +118,7 @@ impl Dense {
         let mut to_rows = fresh(if wants_rows { x.len() } else { 0 });
         let mut rest: &mut [MaybeUninit<f32>] = &mut to_rows;
         let mut work = Vec::new();
-        for (index, gradient) in gradient.chunks_mut(share * outputs).enumerate() {
+        for (index, gradient) in gradient.chunks(share * outputs).enumerate() {
             let count = gradient.len() / outputs;
             let range = index * share..index * share + count;
             let mine = take_front(&mut rest, if wants_rows { count * inputs } else { 0 });
@@ -127,12 +127,14 @@ impl Dense {
         }
         let sums = map(work.into_iter(), |(x, seen, gradient, to_rows)| {
             let mut sums = (vec![0.0; inputs * outputs], vec![0.0; outputs]);
-            with_scratch(SUMMED_ROWS * PANEL, |panel| {
+            let behind = if seen.is_some() { SUMMED_ROWS * outputs } else { 0 };
+            with_scratch(SUMMED_ROWS * PANEL + behind, |room| {
+                let (panel, behind) = room.split_at_mut(SUMMED_ROWS * PANEL);
                 let (to_weights, to_bias) = (&mut sums.0, &mut sums.1);
-                let panels = &panels;
+                let (dense, panels) = (self, &panels);
                 dispatch(
                     level,
-                    BackwardShare { dense: self, x, seen, gradient, panels, to_rows, to_weights, to_bias, panel },
+                    BackwardShare { dense, x, seen, gradient, panels, to_rows, to_weights, to_bias, panel, behind },
                 );
             });
             sums
@@ -262,7 +264,7 @@ struct BackwardShare<'a> {
     dense: &'a Dense,
     x: &'a [f32],
     seen: Option<&'a [f32]>,
-    gradient: &'a mut [f32],
+    gradient: &'a [f32],
     /// Of the transposed weights; empty if the gradient to the rows is not wanted.
     panels: &'a [f32],
     to_rows: &'a mut [MaybeUninit<f32>],
@@ -270,6 +272,8 @@ struct BackwardShare<'a> {
     to_bias: &'a mut [f32],
     /// Room for a panel of gradients.
     panel: &'a mut [f32],
+    /// Room for a block's gradient to the sums before the activation, if there is one.
+    behind: &'a mut [f32],
 }
 
 impl Kernel for BackwardShare<'_> {
@@ -277,17 +281,19 @@ impl Kernel for BackwardShare<'_> {
 
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        let Self { dense, x, seen, gradient, panels, to_rows, to_weights, to_bias, panel } = self;
+        let Self { dense, x, seen, gradient, panels, to_rows, to_weights, to_bias, panel, behind } = self;
         let &Dense { inputs, outputs, activation, .. } = dense;
         let rows = x.len() / inputs;
         for first in (0..rows).step_by(SUMMED_ROWS) {
             let count = SUMMED_ROWS.min(rows - first);
-            let gradient = &mut gradient[first * outputs..(first + count) * outputs];
+            let mut gradient = &gradient[first * outputs..(first + count) * outputs];
             let x = &x[first * inputs..(first + count) * inputs];
             // SAFETY: all slices have these rows.
             unsafe {
                 if let Some(seen) = seen {
-                    through_activation::<I>(gradient, &seen[first * outputs..], activation);
+                    let behind = &mut behind[..gradient.len()];
+                    through_activation::<I>(gradient, &seen[first * outputs..], activation, behind);
+                    gradient = behind;
                 }
                 add_rows::<I>(gradient, to_bias);
                 for column in (0..outputs).step_by(PANEL) {
@@ -311,17 +317,19 @@ impl Kernel for BackwardShare<'_> {
     }
 }
 
+/// The gradient to what the activation was given, from that to its result.
+///
 /// # Safety
-/// The processor must have the instructions; `seen` must be as long as the gradient.
+/// The processor must have the instructions.
 #[inline(always)]
-unsafe fn through_activation<I: Isa>(gradient: &mut [f32], seen: &[f32], activation: Activation) {
+unsafe fn through_activation<I: Isa>(gradient: &[f32], seen: &[f32], activation: Activation, out: &mut [f32]) {
     let len = gradient.len();
-    assert!(seen.len() >= len);
+    assert!(seen.len() >= len && out.len() == len);
     for at in (0..len).step_by(LANES) {
-        // SAFETY: both slices have these numbers.
+        // SAFETY: all slices have these numbers.
         unsafe {
-            let to = gradient.as_mut_ptr().add(at);
-            let (g, seen) = (read_up_to::<I>(to, len - at), read_up_to::<I>(seen.as_ptr().add(at), len - at));
+            let [g, seen] = [gradient, seen].map(|from| read_up_to::<I>(from.as_ptr().add(at), len - at));
+            let to = out.as_mut_ptr().add(at);
             let g = match activation {
                 Activation::Nothing => g,
                 Activation::Relu => I::keep_between(seen, I::zero(), I::splat(f32::INFINITY), g),

@@ -17,6 +17,7 @@ pub mod pool;
 mod share;
 mod simd;
 mod spectrum;
+mod team;
 mod tile;
 pub mod update;
 mod winograd;

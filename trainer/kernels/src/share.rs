@@ -2,11 +2,15 @@
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-use rayon::prelude::*;
+use crate::team::Team;
 
-/// Products below which another thread costs more than it saves: it takes some tens of microseconds to wake.
-const SMALL: usize = 1 << 22;
+/// Products below which another thread costs more than it saves.
+const SMALL: usize = 1 << 19;
+
+/// As many threads as rayon's pool has, the caller among them.
+static TEAM: LazyLock<Team> = LazyLock::new(|| Team::new(rayon::current_num_threads() - 1));
 
 /// Threads that so many products are worth.
 pub fn threads_for(products: usize) -> usize {
@@ -25,10 +29,27 @@ pub fn map<T: Send, R: Send>(work: impl Iterator<Item = T>, f: impl Fn(T) -> R +
         return work.map(f).collect();
     }
     let work: Vec<T> = work.collect();
-    match work.len() {
-        0 | 1 => work.into_iter().map(f).collect(),
-        _ => work.into_par_iter().map(f).collect(),
+    if work.len() <= 1 {
+        return work.into_iter().map(f).collect();
     }
+    /// What goes in, and what has come out.
+    enum Piece<T, R> {
+        Open(T),
+        Taken,
+        Done(R),
+    }
+    let pieces: Vec<Mutex<Piece<T, R>>> = work.into_iter().map(|piece| Mutex::new(Piece::Open(piece))).collect();
+    TEAM.run(pieces.len(), &|index| {
+        let mut piece = pieces[index].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Piece::Open(work) = std::mem::replace(&mut *piece, Piece::Taken) {
+            *piece = Piece::Done(f(work));
+        }
+    });
+    let done = |piece: Mutex<Piece<T, R>>| match piece.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Piece::Done(result) => result,
+        Piece::Open(_) | Piece::Taken => unreachable!("a piece that panicked does not return"),
+    };
+    pieces.into_iter().map(done).collect()
 }
 
 /// How many of `count` a thread takes at once when all together take them in `shares` shares.

@@ -85,7 +85,7 @@ fn a_dense_layer_is_its_definition() {
                     Activation::Relu => Some(result.clone()),
                     Activation::Gelu => sums,
                 };
-                let back = |wants| layer.backward(&x, &weights, seen.as_deref(), gradient.clone(), wants);
+                let back = |wants| layer.backward(&x, &weights, seen.as_deref(), &gradient, wants);
                 let got = back(true);
                 close(&what("gradient to the rows"), &got.to_rows.unwrap(), &to_x);
                 close(&what("gradient to the weights"), &got.to_weights, &to_weights);

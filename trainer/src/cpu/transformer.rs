@@ -10,7 +10,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use nightsweep_kernels::{Activation, Attention, Dense, LayerNorm};
 
-use super::{Shared, Tracking, contiguous, finish, from_numbers, into_numbers, numbers, plain, tracked};
+use super::{Shared, Tracking, contiguous, finish, from_numbers, numbers, plain, tracked};
 
 /// `activation(input · weight + bias)` along the last axis; the weight is `[inputs, outputs]`.
 pub fn dense<const D: usize>(
@@ -96,10 +96,10 @@ impl Backward<Flex, 3> for DenseLayer {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let SavedDense { layer, rows, weights, seen } = &*ops.state.0;
-        let gradient = into_numbers(contiguous(grads.consume::<Flex>(&ops.node)));
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let [to_x, to_w, to_b] = ops.parents.map(|parent| parent.map(|node| node.id));
         let seen = seen.as_ref().map(numbers);
-        let gradients = layer.backward(numbers(rows), numbers(weights), seen, gradient, to_x.is_some());
+        let gradients = layer.backward(numbers(rows), numbers(weights), seen, numbers(&gradient), to_x.is_some());
         if let (Some(node), Some(to_rows)) = (to_x, gradients.to_rows) {
             grads.register::<Flex>(node, from_numbers(to_rows, rows.layout().shape().clone()));
         }
