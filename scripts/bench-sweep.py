@@ -37,8 +37,8 @@ class Ours:
         command = [
             *(arguments.binary, "run", STUDY, "--runs", self.folder, "--no-web"),
             *("--for", f"{round(arguments.minutes * 60)}s", "--devices", ",".join(["cpu:1"] * len(cores))),
-            # The time is the sweep's on both sides, so no winner is confirmed.
-            *("--set", f"study.seed={seed}", "--set", "confirm.top=0"),
+            # The time is the sweep's on both sides: no winner is confirmed, and no trial is there to be compared with.
+            *("--set", f"study.seed={seed}", "--set", "confirm.top=0", "--set", "search.baseline=false"),
         ]
         self.processes = [
             subprocess.Popen(command, stdout=self.log, stderr=self.log, preexec_fn=on_cores(cores), start_new_session=True)
