@@ -47,8 +47,19 @@ pub(crate) struct View<'a> {
 
 /// πBO's β: so many results outweigh a prior; a tenth of its experiments' budgets.
 const BELIEF: f64 = 10.0;
+/// Where a plan of the time says how many points there will be, no more than one in so many is drawn without looking at
+/// results: SMAC3's default (Lindauer et al. 2022, arXiv 2109.09831).
+const STARTUP_SHARE: u64 = 4;
+/// But so many are: no model says anything of fewer.
+const LEAST_STARTUP: usize = 4;
 
 impl View<'_> {
+    /// Results before the first model, for a sampler that would have so many.
+    pub(crate) fn startup(&self, wanted: usize) -> usize {
+        let most = self.history.expected().map_or(wanted, |points| (points / STARTUP_SHARE) as usize);
+        wanted.min(most.max(LEAST_STARTUP))
+    }
+
     /// What to add to an acquisition function's logarithm for what is believed of the point: π to the power β / n, as
     /// πBO has it (Hvarfner et al. 2022, arXiv 2204.11051, equation 6).
     pub(crate) fn log_belief(&self, point: &[f64]) -> f64 {

@@ -253,8 +253,8 @@ fn cma_es_keeps_its_integers_moving_to_the_end() {
 #[test]
 fn where_trials_cost_more_fewer_of_them_are_tried() {
     // `expected` are the trials that a plan of the time speaks of.
-    let dear = |cost: Option<String>, expected: Option<u64>, seed| {
-        let mut study = Study::new(StudyConfig { cost, ..config(bowl(2), SamplerKind::Gp, seed) }).unwrap();
+    let dear = |sampler, cost: Option<String>, expected: Option<u64>, seed| {
+        let mut study = Study::new(StudyConfig { cost, ..config(bowl(2), sampler, seed) }).unwrap();
         for _ in 0..40 {
             if let Some(trials) = expected {
                 let outlook = Outlook { trials, ..Outlook::default() };
@@ -273,14 +273,33 @@ fn where_trials_cost_more_fewer_of_them_are_tried() {
         let is_dear = |trial: &&nightsweep_search::Trial| trial.params.get("x0").unwrap().as_f64().unwrap() > 0.0;
         study.trials().iter().filter(is_dear).count()
     };
-    let sum = |cost: Option<&str>, expected| -> usize {
-        (0..4).map(|seed| dear(cost.map(String::from), expected, seed)).sum()
-    };
-    let (without, with) = (sum(None, None), sum(Some("seconds"), None));
-    assert!(with < without / 2, "{without} of 160 dear trials, {with} where costs count");
-    let (early, at_last) = (sum(Some("seconds"), Some(4000)), sum(Some("seconds"), Some(0)));
-    assert!(early < without / 2, "{without} of 160 dear trials, {early} with many to come");
-    assert_eq!(at_last, without, "costs do not count at the end of the time");
+    // The estimator's first ten points of forty are drawn without looking.
+    for (sampler, share) in [(SamplerKind::Gp, 0.5), (SamplerKind::Tpe, 0.7)] {
+        let sum = |cost: Option<&str>, expected| -> usize {
+            (0..4).map(|seed| dear(sampler, cost.map(String::from), expected, seed)).sum()
+        };
+        let (without, with) = (sum(None, None), sum(Some("seconds"), None));
+        let most = (share * without as f64) as usize;
+        assert!(with < most, "{sampler}: {without} of 160 dear trials, {with} where costs count");
+        let (early, at_last) = (sum(Some("seconds"), Some(4000)), sum(Some("seconds"), Some(40)));
+        assert!(early < most, "{sampler}: {without} of 160 dear trials, {early} with many to come");
+        assert!(early < at_last, "{sampler}: {early} of 160 dear trials with many to come, {at_last} at the end");
+        assert_eq!(sum(Some("seconds"), Some(0)), sum(None, Some(0)), "{sampler}: costs do not count at the end");
+    }
+}
+
+#[test]
+fn a_short_night_is_not_spent_on_points_to_begin_with() {
+    for sampler in [SamplerKind::Gp, SamplerKind::Tpe] {
+        let blind = |trials: u64| {
+            let mut study = Study::new(config(bowl(9), sampler, 1)).unwrap();
+            let outlook = Outlook { trials, ..Outlook::default() };
+            study.tell(&Event::Planned { outlook }).unwrap();
+            run(&mut study, |_, params| Some(params.iter().filter_map(|(_, x)| x.as_f64()).map(f64::abs).sum()), 20);
+            study.trials().iter().filter(|trial| trial.why.contains("to begin with")).count()
+        };
+        assert_eq!([1, 24, 32, 100].map(blind), [4, 6, 8, 10], "{sampler}");
+    }
 }
 
 /// Runs trials that report two measures: how far x is from two different places. Ends with the trials of the front.

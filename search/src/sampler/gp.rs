@@ -22,7 +22,7 @@ use rand_chacha::ChaCha8Rng;
 
 use self::acquisition::log_expected_improvement;
 pub(crate) use self::cholesky::{Cholesky, row};
-use self::cost::Cost;
+pub(super) use self::cost::Cost;
 use self::feasible::Feasible;
 pub(crate) use self::forecast::Forecast;
 use self::model::Model;
@@ -61,7 +61,7 @@ impl Gp {
 
     fn suggest_in(view: &View, region: Option<Region>, rng: &mut ChaCha8Rng) -> Option<Choice> {
         let results = view.history.len();
-        let startup = (view.domain.len() + 2).clamp(LEAST_STARTUP, MOST_STARTUP);
+        let startup = view.startup((view.domain.len() + 2).clamp(LEAST_STARTUP, MOST_STARTUP));
         let (mut known, unknown) = split(view);
         if let Some(region) = &region {
             known = region.nearest(known);

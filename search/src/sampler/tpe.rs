@@ -10,12 +10,13 @@ mod several;
 use rand_chacha::ChaCha8Rng;
 
 use super::feasible::Feasible;
+use super::gp::Cost;
 use super::parzen::{Component, Parzen};
 use super::{Choice, Sampler, View, random, sobol};
 use crate::history::Observation;
 
 /// Points before the first estimate; Optuna's default.
-const STARTUP: u64 = 10;
+const STARTUP: usize = 10;
 /// Share of the points that are good; Bergstra's and Watanabe's linear rule.
 const GOOD_SHARE: f64 = 0.1;
 /// No more good points than this; hyperopt's and Optuna's default.
@@ -33,10 +34,11 @@ pub(super) struct Tpe;
 impl Sampler for Tpe {
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
         let results = view.history.len();
-        if (results as u64) < STARTUP {
+        let startup = view.startup(STARTUP);
+        if results < startup {
             let point = sobol::point(view.domain, view.trial.0, view.config.seed);
             let point = point.unwrap_or_else(|| random::draw(view.domain, rng));
-            return Some(Choice { point, why: format!("tpe: {results} of {STARTUP} results to begin with") });
+            return Some(Choice { point, why: format!("tpe: {results} of {startup} results to begin with") });
         }
         let good_count = ((GOOD_SHARE * results as f64).ceil() as usize).min(MOST_GOOD);
         let (good, bad) = if view.config.objectives.is_empty() {
@@ -51,7 +53,7 @@ impl Sampler for Tpe {
         let bad = bad.into_iter().map(|bad| Component { point: &bad.point, weight: 1.0 });
         let bad = Parzen::new(view.domain, bad.collect());
         let good = Parzen::new(view.domain, good);
-        let feasible = Feasible::new(view);
+        let (feasible, cost) = (Feasible::new(view), Cost::new(view));
 
         let countable = view.domain.size().is_some();
         let mut best: Option<(f64, Vec<f64>)> = None;
@@ -60,8 +62,10 @@ impl Sampler for Tpe {
             if (countable && view.history.was_tried(&point)) || !view.domain.allows(&point) {
                 continue;
             }
-            let ratio = good.log_density(&point) - bad.log_density(&point);
-            let gain = ratio + feasible.log_probability(&point) + view.log_belief(&point);
+            let gain = log_improvement(good.log_density(&point) - bad.log_density(&point))
+                + feasible.log_probability(&point)
+                + view.log_belief(&point)
+                - cost.log_seconds(&point);
             if best.as_ref().is_none_or(|(most, _)| gain > *most) {
                 best = Some((gain, point));
             }
@@ -73,7 +77,7 @@ impl Sampler for Tpe {
                 let refines = !view.trial.0.is_multiple_of(2) || view.history.mean_active() > MOST_GOOD as f64;
                 let refined = refines.then(|| good.refine(&bad, point.clone(), REFINEMENTS, rng));
                 let point = refined.filter(|refined| !view.history.was_tried(refined)).unwrap_or(point);
-                Choice { point, why: format!("tpe: {good_count} good of {results}, log ratio {gain:.2}") }
+                Choice { point, why: format!("tpe: {good_count} good of {results}, log improvement {gain:.2}") }
             }
             None => Choice {
                 point: random::untried(view.domain, view.history, rng),
@@ -81,6 +85,12 @@ impl Sampler for Tpe {
             },
         })
     }
+}
+
+/// Logarithm of the expected improvement, up to a constant, for the logarithm of how much the good density exceeds the bad one
+/// (Bergstra et al. 2011, equation after (7)): 1 / (γ + (1 − γ) bad / good).
+fn log_improvement(log_ratio: f64) -> f64 {
+    -(GOOD_SHARE + (1.0 - GOOD_SHARE) * (-log_ratio).exp()).ln()
 }
 
 /// Weighs good points by how much better they are than the first bad one, where their results can be compared.

@@ -17,12 +17,12 @@ const LEAST_TRIALS: usize = 4;
 const LEAST_DEVIATION: f64 = 0.1;
 
 /// The weighted logarithm of seconds, up to a constant; zero while costs are alike or not known.
-pub(super) struct Cost {
+pub(in crate::sampler) struct Cost {
     model: Option<(Model, f64)>,
 }
 
 impl Cost {
-    pub(super) fn new(view: &View) -> Self {
+    pub(in crate::sampler) fn new(view: &View) -> Self {
         let cost = |trial: &Trial| (trial.cost > 0.0).then(|| (trial.cost / trial.step() as f64).ln());
         let known =
             view.trials.iter().rev().filter_map(|trial| Some((view.domain.encode(&trial.params), cost(trial)?)));
@@ -38,7 +38,7 @@ impl Cost {
         Self { model: Some((Model::fit(view.domain, points, targets), weight)) }
     }
 
-    pub(super) fn log_seconds(&self, point: &[f64]) -> f64 {
+    pub(in crate::sampler) fn log_seconds(&self, point: &[f64]) -> f64 {
         self.model.as_ref().map_or(0.0, |(model, weight)| weight * model.predict(point).0)
     }
 }
