@@ -3,6 +3,7 @@
 and with one on each core.
 
   scripts/bench-input.py BINARY [--data fashion-mnist-mini] [--nets convnet,resnet8] [--epochs 2]
+  scripts/bench-input.py BINARY --recipes configs/recipes/fashion-mnist.toml ...
 
 Markdown goes to standard output, as docs/results.md quotes it.
 """
@@ -15,6 +16,7 @@ import sqlite3
 import statistics
 import subprocess
 import tempfile
+import tomllib
 
 # Name: what the recipe's `augment` has, the cheapest first.
 AUGMENTATIONS = {
@@ -49,11 +51,24 @@ top = 0
 """
 
 
-def measure(binary, data, net, augment, epochs, workers):
+def study_of(recipe):
+    """A recipe's file as a study of one epoch, which trains from scratch: what it waits for is the same."""
+    text = recipe.read_text()
+    path = tomllib.loads(text)["data"]["path"]
+    here = recipe.parent / path
+    if here.exists():
+        text = text.replace(json.dumps(path), json.dumps(str(here.resolve())))
+    left_out = ("metric", "seed", "pretrained", "epochs", "schedule", "keep")
+    lines = [line for line in text.splitlines() if not line.startswith(left_out)]
+    text = "\n".join(lines).replace("[recipe]", "[recipe]\nepochs = 1")
+    return f'[study]\nname = "input"\n{text}\n[confirm]\ntop = 0\n[space]\nlabel_smoothing = {{ low = 0.0, high = 0.2 }}\n'
+
+
+def measure(binary, text, workers):
     """Median over the epochs of all workers: share of waiting, images/s of a worker."""
     with tempfile.TemporaryDirectory() as folder:
         study = pathlib.Path(folder) / "input.toml"
-        study.write_text(STUDY.format(data=json.dumps(data), net=net, epochs=epochs, augment=augment))
+        study.write_text(text)
         devices = ",".join(["cpu:1"] * workers)
         command = [binary, "run", study, "--runs", f"{folder}/runs", "--no-web"]
         command += ["--devices", devices, "--trials", str(workers)]
@@ -71,20 +86,30 @@ def main():
     parser.add_argument("--data", default="fashion-mnist-mini")
     parser.add_argument("--nets", default="convnet,resnet8,resnet20,vit")
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--recipes", nargs="+", type=pathlib.Path, help="these, instead of nets and augmentations")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     data = arguments.data
     if pathlib.Path(data).exists():
         data = str(pathlib.Path(data).resolve())
-    print(f"| net | augmentation | 1 worker: images/s | waiting | {cores} workers: images/s each | waiting |")
-    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    def row(names, text):
+        cells = []
+        for workers in (1, cores):
+            share, rate = measure(arguments.binary.resolve(), text, workers)
+            cells += [f"{rate:,.0f}", f"{100 * share:.1f} %"]
+        print(f"| {' | '.join(names + cells)} |", flush=True)
+
+    heads = ["recipe"] if arguments.recipes else ["net", "augmentation"]
+    print(f"| {' | '.join(heads)} | 1 worker: images/s | waiting | {cores} workers: images/s each | waiting |")
+    print("| --- " * len(heads) + "| ---: | ---: | ---: | ---: |")
+    if arguments.recipes:
+        for recipe in arguments.recipes:
+            row([recipe.stem], study_of(recipe))
+        return
     for net in arguments.nets.split(","):
         for name, augment in AUGMENTATIONS.items():
-            cells = []
-            for workers in (1, cores):
-                share, rate = measure(arguments.binary.resolve(), data, net, augment, arguments.epochs, workers)
-                cells += [f"{rate:,.0f}", f"{100 * share:.1f} %"]
-            print(f"| {net} | {name} | {' | '.join(cells)} |", flush=True)
+            text = STUDY.format(data=json.dumps(data), net=net, epochs=arguments.epochs, augment=augment)
+            row([net, name], text)
 
 
 if __name__ == "__main__":

@@ -116,11 +116,15 @@ impl Canvas {
                     *pixel = [fill; C];
                     continue;
                 }
-                let (x, y) = (x - 0.5, y - 0.5);
-                let (left, top) = (x.floor(), y.floor());
-                let (dx, dy) = (x - left, y - top);
-                let columns = [left.max(0.0) as usize, ((left + 1.0) as usize).min(width - 1)];
-                let rows = [top.max(0.0) as usize, ((top + 1.0) as usize).min(height - 1)];
+                // The pixels on both sides of a place, and how far it is behind the first. `floor` would be a call.
+                let between = |place: f64, side: usize| {
+                    let place = place - 0.5;
+                    let whole = place as i32;
+                    let before = whole - i32::from(f64::from(whole) > place);
+                    let after = ((before + 1) as usize).min(side - 1);
+                    ([before.max(0) as usize, after], place - f64::from(before))
+                };
+                let ((columns, dx), (rows, dy)) = (between(x, width), between(y, height));
                 let corners = rows.map(|row| columns.map(|column| old[row * width + column]));
                 for (channel, value) in pixel.iter_mut().enumerate() {
                     let [upper, lower] = corners.map(|pair| {

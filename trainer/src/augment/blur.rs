@@ -1,9 +1,10 @@
 //! Gaussian blur and Gaussian noise.
 
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
+use super::Size;
 use super::canvas::Canvas;
-use super::distribution::normals;
 
 /// The weights of a Gaussian to three deviations, of which a side of this many pixels has room for a mirror image.
 pub(crate) fn gaussian(sigma: f64, side: usize) -> Vec<f32> {
@@ -13,56 +14,50 @@ pub(crate) fn gaussian(sigma: f64, side: usize) -> Vec<f32> {
     weights.iter().map(|weight| (weight / sum) as f32).collect()
 }
 
-/// Convolves `count` values that lie `stride` apart, mirrored beyond their ends without repeating the last one.
-fn convolve(values: &[f32], out: &mut [f32], stride: usize, count: usize, kernel: &[f32]) {
-    let radius = kernel.len() / 2;
-    let mirrored = |place: isize| {
-        let last = count as isize - 1;
-        let place = place.abs();
-        (if place > last { 2 * last - place } else { place }) as usize
-    };
-    for place in 0..count {
-        out[place * stride] = match place >= radius && place + radius < count {
-            true => {
-                let values = values[(place - radius) * stride..].iter().step_by(stride);
-                kernel.iter().zip(values).map(|(weight, value)| weight * value).sum()
-            }
-            false => {
-                let start = place as isize - radius as isize;
-                let at = |step: usize| values[mirrored(start + step as isize) * stride];
-                kernel.iter().enumerate().map(|(step, weight)| weight * at(step)).sum()
-            }
-        };
+/// Where a place beyond the ends lies in their mirror, which does not repeat the last one.
+fn mirrored(place: isize, count: usize) -> usize {
+    let last = count as isize - 1;
+    let place = place.abs();
+    (if place > last { 2 * last - place } else { place }) as usize
+}
+
+/// Convolves over `count` rows, each value with those of its own column, mirrored beyond the first and the last. `padded` is
+/// room.
+fn convolve(values: &mut [f32], count: usize, kernel: &[f32], padded: &mut Vec<f32>) {
+    let (len, radius) = (values.len() / count, (kernel.len() / 2) as isize);
+    padded.clear();
+    for place in -radius..count as isize + radius {
+        let from = mirrored(place, count) * len;
+        padded.extend_from_slice(&values[from..from + len]);
+    }
+    values.fill(0.0);
+    for (step, weight) in kernel.iter().enumerate() {
+        for (sum, value) in values.iter_mut().zip(&padded[step * len..]) {
+            *sum += weight * value;
+        }
     }
 }
 
 impl Canvas {
     /// Blurs with a Gaussian of this deviation in pixels, mirrored at the borders, as torchvision's `gaussian_blur`.
     pub fn blur(&mut self, sigma: f64) {
-        let (height, width, channels) = (self.size.height, self.size.width, self.size.channels);
-        let line = width * channels;
+        let Size { height, width, channels } = self.size;
         let mut values: Vec<f32> = self.pixels.iter().map(|byte| f32::from(*byte)).collect();
-        let mut next = vec![0.0; values.len()];
-        let kernel = gaussian(sigma, width);
-        for row in 0..height {
-            for start in row * line..row * line + channels {
-                convolve(&values[start..], &mut next[start..], channels, width, &kernel);
-            }
+        let (mut padded, kernel) = (Vec::new(), gaussian(sigma, width));
+        for line in values.chunks_exact_mut(width * channels) {
+            convolve(line, width, &kernel, &mut padded);
         }
-        let kernel = gaussian(sigma, height);
-        for start in 0..line {
-            convolve(&next[start..], &mut values[start..], line, height, &kernel);
-        }
+        convolve(&mut values, height, &gaussian(sigma, height), &mut padded);
         self.pixels.iter_mut().zip(values).for_each(|(byte, value)| *byte = value.round_ties_even() as u8);
     }
 
     /// Adds to each value a normal number whose deviation is this share of the whole range.
     pub(super) fn add_noise(&mut self, deviation: f64, random: &mut ChaCha8Rng) {
-        let deviation = 255.0 * deviation;
-        for pair in self.pixels.chunks_mut(2) {
-            for (byte, noise) in pair.iter_mut().zip(normals(random)) {
-                *byte = (f64::from(*byte) + deviation * noise).round() as u8;
-            }
+        let deviation = 255.0 * deviation as f32;
+        for byte in &mut self.pixels {
+            let noise: f32 = StandardNormal.sample(random);
+            // Half more, as the conversion cuts off; it also keeps to the range.
+            *byte = (f32::from(*byte) + deviation * noise + 0.5) as u8;
         }
     }
 }
@@ -72,7 +67,6 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::augment::Size;
 
     #[test]
     fn noise_has_its_deviation() {
