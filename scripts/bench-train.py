@@ -54,12 +54,18 @@ class Ours:
     def number(self):
         return self.process.pid
 
-    def seconds(self, steps):
+    def begin(self, steps):
         print(steps, file=self.process.stdin, flush=True)
+
+    def end(self):
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError("our bench ended; its error is above")
         return float(answer)
+
+    def seconds(self, steps):
+        self.begin(steps)
+        return self.end()
 
     def close(self):
         self.process.stdin.close()
@@ -108,6 +114,46 @@ def compare(bench, name, image, threads, seconds, turns=5):
         ours.close()
 
 
+def scale(bench, name, image, threads, seconds, turns=9):
+    """Median images/s of ours on one thread, on several, and of as many processes of one thread together: what the machine
+    has room for."""
+    several = Ours(bench, NETS[name][0], image, threads)
+    alone = [Ours(bench, NETS[name][0], image, 1) for _ in range(threads)]
+    try:
+        for side in (several, *alone):
+            side.seconds(2)
+        steps = max(1, round(seconds / turns / (alone[0].seconds(2) / 2)))
+        rates = [[], [], []]
+        for _ in range(turns):
+            rates[0].append(steps / alone[0].seconds(steps))
+            rates[1].append(threads * steps / several.seconds(threads * steps))
+            for side in alone:
+                side.begin(steps)
+            rates[2].append(threads * steps / max(side.end() for side in alone))
+        return [BATCH * statistics.median(rate) for rate in rates]
+    finally:
+        for side in (several, *alone):
+            side.close()
+
+
+def print_scaling(arguments):
+    threads = max(map(int, arguments.threads.split(",")))
+    print(f"batch {BATCH}, f32, SGD with momentum; ours, median of 9 turns\n")
+    print(f"| net | image | 1 thread, images/s | {threads} threads | times | {threads} processes of 1 thread, times |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    for name in arguments.nets.split(","):
+        for image in images_of(name, arguments):
+            one, several, apart = scale(arguments.bench, name, image, threads, arguments.seconds)
+            row = f"{one:,.0f} | {several:,.0f} | {several / one:.2f} | {apart / one:.2f}"
+            print(f"| {name} | {'×'.join(map(str, image))} | {row} |", flush=True)
+
+
+def images_of(name, arguments):
+    """The images that a net is asked about."""
+    own = NETS[name][2]
+    return [own] if own else [[int(side) for side in image.split("x")] for image in arguments.images.split(",")]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bench")
@@ -115,14 +161,16 @@ def main():
     parser.add_argument("--images", default="28x28x1,32x32x3")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--seconds", type=float, default=4.0, help="for each side of a row")
+    parser.add_argument("--scaling", action="store_true", help="ours alone: several threads against one")
     arguments = parser.parse_args()
+    if arguments.scaling:
+        print_scaling(arguments)
+        return
     print(f"batch {BATCH}, f32, SGD with momentum, torch {torch.__version__} channels-last; median of 5 turns\n")
     print("| net | image | threads | ours, images/s | torch, images/s | ratio | ratio per processor second |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in arguments.nets.split(","):
-        own = NETS[name][2]
-        images = [own] if own else [[int(side) for side in image.split("x")] for image in arguments.images.split(",")]
-        for image in images:
+        for image in images_of(name, arguments):
             for threads in map(int, arguments.threads.split(",")):
                 side = "×".join(map(str, image))
                 try:

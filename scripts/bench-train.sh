@@ -3,6 +3,8 @@
 #
 #   scripts/bench-train.sh [--python PYTHON] [--nets resnet8,vit] [--images 32x32x3] [--threads 1,2] [--seconds 4]
 #
+# With --scaling, ours alone: on several threads against one, beside what as many processes of one thread do together.
+#
 # PYTHON needs torch; timm for efficientnet_lite0. Markdown goes to standard output, as docs/results.md quotes it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
