@@ -87,21 +87,25 @@ def main():
     parser.add_argument("--nets", default="convnet,resnet8,resnet20,vit")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--recipes", nargs="+", type=pathlib.Path, help="these, instead of nets and augmentations")
+    parser.add_argument("--workers", help="how many at once; 1, and one on each core, if it is left out")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
+    counts = [int(count) for count in (arguments.workers or f"1,{cores}").split(",")]
     data = arguments.data
     if pathlib.Path(data).exists():
         data = str(pathlib.Path(data).resolve())
     def row(names, text):
         cells = []
-        for workers in (1, cores):
+        for workers in counts:
             share, rate = measure(arguments.binary.resolve(), text, workers)
             cells += [f"{rate:,.0f}", f"{100 * share:.1f} %"]
         print(f"| {' | '.join(names + cells)} |", flush=True)
 
     heads = ["recipe"] if arguments.recipes else ["net", "augmentation"]
-    print(f"| {' | '.join(heads)} | 1 worker: images/s | waiting | {cores} workers: images/s each | waiting |")
-    print("| --- " * len(heads) + "| ---: | ---: | ---: | ---: |")
+    for count in counts:
+        heads += ["1 worker: images/s" if count == 1 else f"{count} workers: images/s each", "waiting"]
+    print(f"| {' | '.join(heads)} |")
+    print("|" + "|".join([" --- "] * (len(heads) - 2 * len(counts)) + [" ---: "] * (2 * len(counts))) + "|")
     if arguments.recipes:
         for recipe in arguments.recipes:
             row([recipe.stem], study_of(recipe))
