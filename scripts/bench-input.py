@@ -94,6 +94,7 @@ def main():
     data = arguments.data
     if pathlib.Path(data).exists():
         data = str(pathlib.Path(data).resolve())
+
     def row(names, text):
         cells = []
         for workers in counts:

@@ -27,12 +27,12 @@ use self::feasible::Feasible;
 pub(crate) use self::forecast::Forecast;
 use self::model::Model;
 use self::region::Region;
-use super::{Choice, Sampler, View, random, sobol};
+use super::{Choice, LEAST_STARTUP, Sampler, View, random, sobol};
 use crate::domain::{Axis, Domain, Point};
 use crate::history::{Observation, Stage};
 
-/// Points before the first model. Fewer than BoTorch's 2 per dimension plus 2 would leave length scales to the prior alone.
-const LEAST_STARTUP: usize = 4;
+/// Points before the first model, at most. Fewer than BoTorch's 2 per dimension plus 2 would leave length scales to the prior
+/// alone.
 const MOST_STARTUP: usize = 10;
 /// The model is made of no more results than this: the better half, and the newest of the others.
 const MOST_RESULTS: usize = 250;

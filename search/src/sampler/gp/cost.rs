@@ -23,10 +23,13 @@ pub(in crate::sampler) struct Cost {
 
 impl Cost {
     pub(in crate::sampler) fn new(view: &View) -> Self {
+        if view.config.cost.is_none() {
+            return Self { model: None };
+        }
         let cost = |trial: &Trial| (trial.cost > 0.0).then(|| (trial.cost / trial.step() as f64).ln());
-        let known =
-            view.trials.iter().rev().filter_map(|trial| Some((view.domain.encode(&trial.params), cost(trial)?)));
-        let (points, logs): (Vec<Point>, Vec<f64>) = known.take(MOST_TRIALS).unzip();
+        let known = view.trials.iter().rev().filter_map(|trial| Some((trial, cost(trial)?))).take(MOST_TRIALS);
+        let (points, logs): (Vec<Point>, Vec<f64>) =
+            known.map(|(trial, log)| (view.domain.encode(&trial.params), log)).unzip();
         let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
         let deviation = (logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / logs.len().max(1) as f64).sqrt();
         let left = |most: u64| 1.0 - (view.trial.0 as f64 / most.max(1) as f64).min(1.0);
