@@ -2,14 +2,16 @@
 """A short sweep of all of Fashion-MNIST on the CPU, ours against Optuna that drives PyTorch with the same space of recipes:
 best validation accuracy against the clock.
 
-  scripts/bench-sweep.py BINARY FOLDER [--minutes 20] [--seeds 1,2,3] [--turns] [--enqueue]
+  scripts/bench-sweep.py BINARY FOLDER [--minutes 20] [--seeds 1,2,3] [--turns]
 
-Needs torch, optuna, and matplotlib for the plot. Both sides run at the same time, each on its own half of the cores; with
---turns one after the other, each on all of them. FOLDER keeps what was measured; a seed that is there is not run again. Markdown
+Needs torch, optuna, and matplotlib for the plot. Both sides train on the same images and validate on the same, and both try
+the study file's [recipe] first. They run at the same time, each on its own half of the cores; with --turns one after the other,
+each on all of them. FOLDER keeps what was measured; a seed that is there is not run again. Markdown
 goes to standard output, as docs/results.md quotes it, and the plot to FOLDER/sweep.svg.
 """
 
 import argparse
+import gzip
 import json
 import os
 import pathlib
@@ -21,8 +23,43 @@ import subprocess
 import sys
 import time
 
+import numpy
+
 HERE = pathlib.Path(__file__).resolve().parent
 STUDY = HERE.parent / "configs" / "fashion-mnist-hour.toml"
+IMAGES = pathlib.Path("/usr/share/datasets/fashion-mnist")
+SIDE, CLASSES, VALIDATION = 28, 10, 6000
+
+
+def read(split):
+    """Images `[n, 28, 28]` and labels of a split, from Debian's package."""
+    with gzip.open(IMAGES / f"{split}-images-idx3-ubyte.gz") as file:
+        images = numpy.frombuffer(file.read(), numpy.uint8, offset=16).reshape(-1, SIDE, SIDE)
+    with gzip.open(IMAGES / f"{split}-labels-idx1-ubyte.gz") as file:
+        labels = numpy.frombuffer(file.read(), numpy.uint8, offset=8).astype(numpy.int64)
+    return images, labels
+
+
+def write_data(path, seed):
+    """An archive with a validation split of as many images of each class, for both sides: with splits of their own, the
+    luck of the draw would be as large as what is to be measured."""
+    images, labels = read("train")
+    order = numpy.random.default_rng(seed).permutation(len(labels))
+    held = numpy.concatenate([order[labels[order] == c][: VALIDATION // CLASSES] for c in range(CLASSES)])
+    rest = numpy.setdiff1d(order, held)
+    arrays = {"x_train": images[rest], "y_train": labels[rest], "x_val": images[held], "y_val": labels[held]}
+    test_images, test_labels = read("t10k")
+    numpy.savez(path, **arrays, x_test=test_images, y_test=test_labels)
+
+
+def write_study(path, data):
+    """The study of configs/ on that archive."""
+    text = STUDY.read_text()
+    for old, new in (('path = "fashion-mnist"', f'path = "{data}"'), ("val = 0.1\n", "")):
+        if old not in text:
+            raise SystemExit(f"{STUDY} has no `{old.strip()}`")
+        text = text.replace(old, new)
+    path.write_text(text)
 
 
 def on_cores(cores):
@@ -35,9 +72,9 @@ class Ours:
     def __init__(self, folder, seed, cores, arguments):
         self.folder, self.log = folder / "runs", open(folder / "ours.log", "w")
         command = [
-            *(arguments.binary, "run", STUDY, "--runs", self.folder, "--no-web"),
+            *(arguments.binary, "run", folder / "study.toml", "--runs", self.folder, "--no-web"),
             *("--for", f"{round(arguments.minutes * 60)}s", "--devices", ",".join(["cpu:1"] * len(cores))),
-            # The time is the sweep's on both sides: no winner is confirmed, and no trial is there to be compared with.
+            # The time is the sweep's on both sides: no winner is confirmed, and the first trial may be stopped as any other.
             *("--set", f"study.seed={seed}", "--set", "confirm.top=0", "--set", "search.baseline=false"),
         ]
         self.processes = [
@@ -58,8 +95,8 @@ class Optuna:
         self.files = [folder / f"optuna-{worker}.jsonl" for worker in range(len(cores))]
         self.processes = []
         for worker, (file, core) in enumerate(zip(self.files, sorted(cores))):
-            command = [sys.executable, HERE / "optuna_side.py", folder / "journal.log"]
-            command += ["--seed", str(seed), "--worker", str(worker)] + ["--enqueue"] * arguments.enqueue
+            command = [sys.executable, HERE / "optuna_side.py", folder / "journal.log", folder / "data.npz"]
+            command += ["--seed", str(seed), "--worker", str(worker)]
             log = open(folder / f"optuna-{worker}.log", "w")
             with open(file, "w") as out:
                 self.processes.append(
@@ -172,7 +209,6 @@ def main():
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--turns", action="store_true", help="one side after the other, each on all cores")
-    parser.add_argument("--enqueue", action="store_true", help="Optuna's first trial is our file's [recipe] too")
     arguments = parser.parse_args()
     arguments.binary = arguments.binary.resolve()
     all_cores = sorted(os.sched_getaffinity(0))
@@ -184,6 +220,8 @@ def main():
         if not kept.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
+            write_data(folder / "data.npz", seed)
+            write_study(folder / "study.toml", "data.npz")
             if arguments.turns:
                 cores = {Ours: set(all_cores), Optuna: set(all_cores)}
                 sides = {}

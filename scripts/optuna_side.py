@@ -5,7 +5,6 @@ memory format is channels-last, norms and biases do not decay. Each epoch's resu
 """
 
 import argparse
-import gzip
 import json
 import math
 import pathlib
@@ -17,40 +16,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_nets import CLASSES, convnet, resnet
+from torch_nets import convnet, resnet
 
-FOLDER = pathlib.Path("/usr/share/datasets/fashion-mnist")
-VALIDATION = 6000
 EPOCHS = 6
 SIDE = 28
 
 
-def read():
-    """Training images `[n, 28, 28]` and labels."""
-    with gzip.open(FOLDER / "train-images-idx3-ubyte.gz") as file:
-        images = numpy.frombuffer(file.read(), numpy.uint8, offset=16).reshape(-1, SIDE, SIDE).copy()
-    with gzip.open(FOLDER / "train-labels-idx1-ubyte.gz") as file:
-        labels = numpy.frombuffer(file.read(), numpy.uint8, offset=8).astype(numpy.int64)
-    return torch.from_numpy(images), torch.from_numpy(labels)
-
-
-def split(labels, seed):
-    """Indices of the training and the validation split, with as many validation images of each class."""
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    held = torch.cat([order[labels[order] == c][: VALIDATION // CLASSES] for c in range(CLASSES)])
-    rest = torch.ones(len(labels), dtype=torch.bool)
-    rest[held] = False
-    return rest.nonzero().squeeze(1), held
-
-
 class Data:
-    def __init__(self, seed):
-        images, labels = read()
-        train, val = split(labels, seed)
-        self.images, self.labels = images[train], labels[train]
+    """The splits of an archive that bench-sweep.py made: both sides train on the same images, and validate on the same."""
+
+    def __init__(self, path):
+        arrays = numpy.load(path)
+        images, val = (torch.from_numpy(arrays[name]) for name in ("x_train", "x_val"))
+        self.images, self.labels = images, torch.from_numpy(arrays["y_train"])
         values = self.images.float() / 255
         self.mean, self.std = values.mean(), values.std()
-        self.val_images, self.val_labels = self.normalized(images[val]), labels[val]
+        self.val_images, self.val_labels = self.normalized(val), torch.from_numpy(arrays["y_val"])
 
     def normalized(self, images):
         images = ((images.float() / 255 - self.mean) / self.std).unsqueeze(1)
@@ -96,7 +77,7 @@ def suggest(trial):
     return recipe
 
 
-# Our first trial, which is the file's [recipe].
+# The file's [recipe], which is the first trial of both sides.
 FIRST = {
     "model": "resnet8",
     "batch_size": 128,
@@ -177,9 +158,9 @@ def train(trial, data):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("storage", help="a journal that the workers of a study share")
+    parser.add_argument("data", type=pathlib.Path, help="the archive of images that bench-sweep.py made")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--worker", type=int, default=0)
-    parser.add_argument("--enqueue", action="store_true", help="try our first trial's recipe first")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)
@@ -194,9 +175,9 @@ def main():
         # Workers that shared a seed would begin with the same trial.
         sampler=optuna.samplers.TPESampler(seed=1000 * arguments.seed + arguments.worker),
     )
-    if arguments.enqueue and arguments.worker == 0:
+    if arguments.worker == 0:
         study.enqueue_trial(FIRST)
-    data = Data(arguments.seed)
+    data = Data(arguments.data)
     # Until whoever started this ends it.
     study.optimize(lambda trial: train(trial, data))
 

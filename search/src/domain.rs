@@ -214,6 +214,11 @@ impl Domain {
         self.slots.iter().filter_map(|slot| Some((slot.name.clone(), self.value(slot, point)?))).collect()
     }
 
+    /// Value at the point of the parameter of that name, if there is one and it is active.
+    pub(crate) fn get(&self, name: &str, point: &[f64]) -> Option<ParamValue> {
+        self.value(self.slots.iter().find(|slot| slot.name == name)?, point)
+    }
+
     /// The parameter's value at the point, where it is active.
     fn value(&self, slot: &Slot, point: &[f64]) -> Option<ParamValue> {
         if !slot.is_active(point) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::domain::Point;
+use crate::outlook::{ModelPace, Outlook};
 use crate::trial::Loss;
 
 /// How far a result goes. A later stage says more than an earlier one.
@@ -61,12 +62,26 @@ pub(crate) struct History {
     tried: HashSet<u64>,
     /// Points that there will be at the end, where a plan of the time says so.
     expected: Option<u64>,
+    /// What an epoch of each model takes, where a plan of the time has measured it.
+    paces: Vec<ModelPace>,
 }
 
 impl History {
-    /// A plan of the time says how many points there will be.
-    pub(crate) fn expect(&mut self, points: u64) {
-        self.expected = Some(points);
+    /// What a plan of the time says: how many points there will be, and how long they will take.
+    pub(crate) fn expect(&mut self, outlook: &Outlook) {
+        self.expected = Some(outlook.trials);
+        self.paces.clone_from(&outlook.models);
+    }
+
+    /// Logarithm of the seconds that an epoch of a model takes with that batch, by the measured batch that is nearest. Of a
+    /// model that was not measured, the mean of all.
+    pub(crate) fn log_pace(&self, model: Option<&str>, batch_size: Option<f64>) -> f64 {
+        let of_model = self.paces.iter().filter(|pace| model == Some(&pace.model));
+        let apart = |pace: &ModelPace| batch_size.map_or(0.0, |size| (pace.batch_size as f64 / size).ln().abs());
+        let nearest = of_model.min_by(|a, b| apart(a).total_cmp(&apart(b)));
+        let log = |pace: &ModelPace| pace.epoch_seconds.max(f64::MIN_POSITIVE).ln();
+        let mean = || self.paces.iter().map(log).sum::<f64>() / self.paces.len().max(1) as f64;
+        nearest.map_or_else(mean, log)
     }
 
     /// Points that there will be at the end, if a plan of the time said so.

@@ -31,6 +31,14 @@ impl ParamValue {
         }
     }
 
+    /// The value as a name, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether both are the same choice: equal, where 1 and 1.0 are one number.
     pub fn same(&self, other: &Self) -> bool {
         self == other || matches!((self.as_f64(), other.as_f64()), (Some(a), Some(b)) if a == b)

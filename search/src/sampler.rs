@@ -27,6 +27,7 @@ use thiserror::Error;
 use crate::config::{ConfigError, StudyConfig};
 use crate::domain::{Domain, Point};
 use crate::history::History;
+use crate::params::ParamValue;
 use crate::pruner::PrunerKind;
 use crate::record::Trial;
 use crate::space::SearchSpace;
@@ -52,12 +53,39 @@ const BELIEF: f64 = 10.0;
 const STARTUP_SHARE: u64 = 4;
 /// But so many are: no model says anything of fewer.
 const LEAST_STARTUP: usize = 4;
+/// Among so many times the points to begin with, the cheap ones are chosen.
+const CHOICE: u64 = 2;
+/// Paces within this factor count as one.
+const SAME_PACE: f64 = 1.5;
 
 impl View<'_> {
     /// Results before the first model, for a sampler that would have so many.
     pub(crate) fn startup(&self, wanted: usize) -> usize {
         let most = self.history.expected().map_or(wanted, |points| (points / STARTUP_SHARE) as usize);
         wanted.min(most.max(LEAST_STARTUP))
+    }
+
+    /// One of the points to begin with, of which there are `startup`: the next of a Sobol sequence. Where a plan of the time
+    /// knows that models differ in what an epoch takes, the cheapest of the first of it, so that much is known before the
+    /// dear ones are tried (the cost-effective initial design of Lee et al. 2020, arXiv 2003.10870).
+    pub(crate) fn first_point(&self, startup: usize, rng: &mut ChaCha8Rng) -> Point {
+        let at = |index| sobol::point(self.domain, index, self.config.seed);
+        let is_open = |point: &Point| {
+            let params = self.domain.decode(point);
+            self.domain.allows(point) && self.trials.iter().all(|trial| trial.params != params)
+        };
+        let open: Vec<Point> = (0..CHOICE * startup as u64).filter_map(at).filter(is_open).collect();
+        let least = open.iter().map(|point| self.log_pace(point)).fold(f64::INFINITY, f64::min);
+        let next = open.into_iter().find(|point| self.log_pace(point) < least + SAME_PACE.ln());
+        next.or_else(|| at(self.trial.0)).unwrap_or_else(|| random::draw(self.domain, rng))
+    }
+
+    /// Logarithm of the seconds that an epoch of the point takes, as far as a plan of the time has measured that.
+    pub(crate) fn log_pace(&self, point: &[f64]) -> f64 {
+        let model = self.domain.get("model", point);
+        let model = model.as_ref().and_then(ParamValue::as_str);
+        let batch_size = self.domain.get("batch_size", point).and_then(|size| size.as_f64());
+        self.history.log_pace(model, batch_size)
     }
 
     /// What to add to an acquisition function's logarithm for what is believed of the point: π to the power β / n, as

@@ -307,7 +307,7 @@ impl Study {
         match event {
             Event::Opened { .. } | Event::Closed { .. } => Ok(()),
             Event::Planned { outlook } => {
-                self.history.expect(outlook.trials);
+                self.history.expect(outlook);
                 Ok(())
             }
             Event::Fenced { .. } | Event::Annotated { .. } => Ok(()),

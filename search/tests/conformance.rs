@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use nightsweep_search::{
-    Attempt, Condition, Direction, Distribution, Event, FailureCause, Objective as Wanted, Outlook, ParamValue,
-    Parameter, Params, SamplerKind, Scale, SearchSpace, Study, StudyConfig, Suggestion, Terminate, TrialNumber,
-    TrialState,
+    Attempt, Condition, Direction, Distribution, Event, FailureCause, ModelPace, Objective as Wanted, Outlook,
+    ParamValue, Parameter, Params, SamplerKind, Scale, SearchSpace, Study, StudyConfig, Suggestion, Terminate,
+    TrialNumber, TrialState,
 };
 
 fn float(name: &str, low: f64, high: f64, scale: Scale) -> Parameter {
@@ -290,7 +290,7 @@ fn where_trials_cost_more_fewer_of_them_are_tried() {
 
 #[test]
 fn a_short_night_is_not_spent_on_points_to_begin_with() {
-    for sampler in [SamplerKind::Gp, SamplerKind::Tpe] {
+    for (sampler, expected) in [(SamplerKind::Gp, [4, 5, 6, 6]), (SamplerKind::Tpe, [4, 5, 8, 10])] {
         let blind = |trials: u64| {
             let mut study = Study::new(config(bowl(9), sampler, 1)).unwrap();
             let outlook = Outlook { trials, ..Outlook::default() };
@@ -298,7 +298,33 @@ fn a_short_night_is_not_spent_on_points_to_begin_with() {
             run(&mut study, |_, params| Some(params.iter().filter_map(|(_, x)| x.as_f64()).map(f64::abs).sum()), 20);
             study.trials().iter().filter(|trial| trial.why.contains("to begin with")).count()
         };
-        assert_eq!([1, 24, 32, 100].map(blind), [4, 6, 8, 10], "{sampler}");
+        assert_eq!([1, 20, 32, 100].map(blind), expected, "{sampler}");
+    }
+}
+
+#[test]
+fn cheap_models_begin_where_their_pace_is_known() {
+    let space =
+        SearchSpace::new(vec![choice("model", &["small", "large"]), float("x", 0.0, 1.0, Scale::Linear)]).unwrap();
+    let pace = |model: &str, batch_size, epoch_seconds| ModelPace {
+        model: model.into(),
+        batch_size,
+        epoch_seconds,
+        memory_bytes: None,
+    };
+    for sampler in [SamplerKind::Gp, SamplerKind::Tpe, SamplerKind::Auto] {
+        let large = |seconds: f64| {
+            let mut study = Study::new(config(space.clone(), sampler, 1)).unwrap();
+            let models = vec![pace("small", 64, 8.0), pace("small", 512, 9.0), pace("large", 64, seconds)];
+            let outlook = Outlook { trials: 16, models, ..Outlook::default() };
+            study.tell(&Event::Planned { outlook }).unwrap();
+            run(&mut study, |_, params| params.get("x")?.as_f64(), 4);
+            let large = ParamValue::Text("large".into());
+            let is_large = |trial: &&nightsweep_search::Trial| trial.params.get("model") == Some(&large);
+            study.trials().iter().filter(is_large).count()
+        };
+        assert_eq!(large(32.0), 0, "{sampler}");
+        assert!((1..=3).contains(&large(9.5)), "{sampler}: where all cost about the same, all are tried");
     }
 }
 

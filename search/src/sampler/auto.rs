@@ -1,12 +1,12 @@
 //! The default: the Gaussian process while it can afford to look at all that is known, the Parzen estimator beyond. Where
-//! results at different epochs are mixed, the two take turns: one trusts the ranks that halving gave, the other the curves,
-//! and which is right differs from task to task.
+//! results at different epochs are mixed, the two take turns once the estimator has the results that it begins with: one trusts
+//! the ranks that halving gave, the other the curves, and which is right differs from task to task.
 
 use rand_chacha::ChaCha8Rng;
 
 use super::gp::Gp;
 use super::sobol::Sobol;
-use super::tpe::Tpe;
+use super::tpe::{STARTUP, Tpe};
 use super::{Choice, Sampler, View};
 
 /// Beyond so many results the process would leave out most of them, and an ask takes longer than it is worth.
@@ -38,7 +38,7 @@ impl Sampler for Auto {
             (format!("{axes} parameters at once"), &Tpe)
         } else if results > MOST_RESULTS {
             (format!("{results} results"), &Tpe)
-        } else if view.history.is_mixed() && view.trial.0.is_multiple_of(2) {
+        } else if view.history.is_mixed() && results >= view.startup(STARTUP) && view.trial.0.is_multiple_of(2) {
             ("results at different epochs, by rank".into(), &Tpe)
         } else if view.history.is_mixed() {
             ("results at different epochs, by curve".into(), &Gp)

@@ -12,11 +12,11 @@ use rand_chacha::ChaCha8Rng;
 use super::feasible::Feasible;
 use super::gp::Cost;
 use super::parzen::{Component, Parzen};
-use super::{Choice, Sampler, View, random, sobol};
+use super::{Choice, Sampler, View, random};
 use crate::history::Observation;
 
 /// Points before the first estimate; Optuna's default.
-const STARTUP: usize = 10;
+pub(super) const STARTUP: usize = 10;
 /// Share of the points that are good; Bergstra's and Watanabe's linear rule.
 const GOOD_SHARE: f64 = 0.1;
 /// No more good points than this; hyperopt's and Optuna's default.
@@ -36,8 +36,7 @@ impl Sampler for Tpe {
         let results = view.history.len();
         let startup = view.startup(STARTUP);
         if results < startup {
-            let point = sobol::point(view.domain, view.trial.0, view.config.seed);
-            let point = point.unwrap_or_else(|| random::draw(view.domain, rng));
+            let point = view.first_point(startup, rng);
             return Some(Choice { point, why: format!("tpe: {results} of {startup} results to begin with") });
         }
         let good_count = ((GOOD_SHARE * results as f64).ceil() as usize).min(MOST_GOOD);
