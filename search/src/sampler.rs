@@ -77,7 +77,13 @@ impl View<'_> {
         let open: Vec<Point> = (0..CHOICE * startup as u64).filter_map(at).filter(is_open).collect();
         let least = open.iter().map(|point| self.log_pace(point)).fold(f64::INFINITY, f64::min);
         let next = open.into_iter().find(|point| self.log_pace(point) < least + SAME_PACE.ln());
-        next.or_else(|| at(self.trial.0)).unwrap_or_else(|| random::draw(self.domain, rng))
+        next.unwrap_or_else(|| self.even_point(rng))
+    }
+
+    /// The trial's point of a Sobol sequence; where that has ended, a random one.
+    pub(crate) fn even_point(&self, rng: &mut ChaCha8Rng) -> Point {
+        let point = sobol::point(self.domain, self.trial.0, self.config.seed);
+        point.unwrap_or_else(|| random::draw(self.domain, rng))
     }
 
     /// Logarithm of the seconds that an epoch of the point takes, as far as a plan of the time has measured that.

@@ -302,29 +302,41 @@ fn a_short_night_is_not_spent_on_points_to_begin_with() {
     }
 }
 
-#[test]
-fn cheap_models_begin_where_their_pace_is_known() {
-    let space =
-        SearchSpace::new(vec![choice("model", &["small", "large"]), float("x", 0.0, 1.0, Scale::Linear)]).unwrap();
+/// Of so many trials, those with the large model, whose epochs take so many seconds by the plan of the time, the small one's 8.
+fn large_ones(sampler: SamplerKind, cost: Option<&str>, seconds: f64, trials: usize, seed: u64) -> usize {
+    let space = SearchSpace::new(vec![choice("model", &["small", "large"]), float("x", 0.0, 1.0, Scale::Linear)]);
+    let cost = cost.map(String::from);
+    let mut study = Study::new(StudyConfig { cost, ..config(space.unwrap(), sampler, seed) }).unwrap();
     let pace = |model: &str, batch_size, epoch_seconds| ModelPace {
         model: model.into(),
         batch_size,
         epoch_seconds,
         memory_bytes: None,
     };
+    let models = vec![pace("small", 64, 8.0), pace("small", 512, 9.0), pace("large", 64, seconds)];
+    let outlook = Outlook { trials: 400, models, ..Outlook::default() };
+    study.tell(&Event::Planned { outlook }).unwrap();
+    run(&mut study, |_, params| params.get("x")?.as_f64(), trials);
+    let large = ParamValue::Text("large".into());
+    study.trials().iter().filter(|trial| trial.params.get("model") == Some(&large)).count()
+}
+
+#[test]
+fn cheap_models_begin_where_their_pace_is_known() {
     for sampler in [SamplerKind::Gp, SamplerKind::Tpe, SamplerKind::Auto] {
-        let large = |seconds: f64| {
-            let mut study = Study::new(config(space.clone(), sampler, 1)).unwrap();
-            let models = vec![pace("small", 64, 8.0), pace("small", 512, 9.0), pace("large", 64, seconds)];
-            let outlook = Outlook { trials: 16, models, ..Outlook::default() };
-            study.tell(&Event::Planned { outlook }).unwrap();
-            run(&mut study, |_, params| params.get("x")?.as_f64(), 4);
-            let large = ParamValue::Text("large".into());
-            let is_large = |trial: &&nightsweep_search::Trial| trial.params.get("model") == Some(&large);
-            study.trials().iter().filter(is_large).count()
-        };
-        assert_eq!(large(32.0), 0, "{sampler}");
-        assert!((1..=3).contains(&large(9.5)), "{sampler}: where all cost about the same, all are tried");
+        assert_eq!(large_ones(sampler, None, 32.0, 4, 1), 0, "{sampler}");
+        let alike = large_ones(sampler, None, 9.5, 4, 1);
+        assert!((1..=3).contains(&alike), "{sampler}: where all cost about the same, all are tried");
+    }
+}
+
+#[test]
+fn a_measured_pace_counts_before_any_trial_told_its_cost() {
+    for sampler in [SamplerKind::Gp, SamplerKind::Tpe] {
+        let sum = |cost, seconds| (0..4).map(|seed| large_ones(sampler, cost, seconds, 30, seed)).sum::<usize>();
+        let (dear, alike, not_counted) = (sum(Some("seconds"), 320.0), sum(Some("seconds"), 8.0), sum(None, 320.0));
+        assert!(2 * dear < alike, "{sampler}: {dear} of 120 with the dear model, {alike} where it is not dear");
+        assert!(2 * dear < not_counted, "{sampler}: {dear} of 120, {not_counted} where costs do not count");
     }
 }
 

@@ -5,7 +5,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Choice, Sampler, View, random, sobol};
+use super::{Choice, Sampler, View, random};
 use crate::config::StudyConfig;
 use crate::domain::{Axis, Point};
 use crate::front;
@@ -62,8 +62,7 @@ impl Nsga2 {
 impl Sampler for Nsga2 {
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
         if self.parents.is_empty() {
-            let point = sobol::point(view.domain, view.trial.0, view.config.seed);
-            let point = point.unwrap_or_else(|| random::draw(view.domain, rng));
+            let point = view.even_point(rng);
             return Some(Choice { point, why: format!("nsga2: first of generations of {}", self.population) });
         }
         let point = (0..10).map(|_| self.child(view, rng)).find(|point| !view.history.was_tried(point));
