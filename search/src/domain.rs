@@ -219,6 +219,15 @@ impl Domain {
         self.value(self.slots.iter().find(|slot| slot.name == name)?, point)
     }
 
+    /// Axis and choices of the parameter of that name, if it is a categorical one.
+    pub(crate) fn choices(&self, name: &str) -> Option<(usize, &[ParamValue])> {
+        let slot = self.slots.iter().find(|slot| slot.name == name)?;
+        match self.axes.get(slot.first)? {
+            Axis::Categorical { choices } if matches!(slot.layout, Layout::Axis) => Some((slot.first, choices)),
+            _ => None,
+        }
+    }
+
     /// The parameter's value at the point, where it is active.
     fn value(&self, slot: &Slot, point: &[f64]) -> Option<ParamValue> {
         if !slot.is_active(point) {

@@ -60,33 +60,36 @@ pub(crate) struct History {
     active: usize,
     /// Hashes of all points.
     tried: HashSet<u64>,
-    /// Points that there will be at the end, where a plan of the time says so.
-    expected: Option<u64>,
-    /// What an epoch of each model takes, where a plan of the time has measured it.
-    paces: Vec<ModelPace>,
+    /// What a plan of the time says of the rest, where there is one.
+    outlook: Option<Outlook>,
 }
 
 impl History {
-    /// What a plan of the time says: how many points there will be, and how long they will take.
+    /// What a plan of the time says of the rest.
     pub(crate) fn expect(&mut self, outlook: &Outlook) {
-        self.expected = Some(outlook.trials);
-        self.paces.clone_from(&outlook.models);
+        self.outlook = Some(outlook.clone());
+    }
+
+    /// Points that there will be at the end, if a plan said so.
+    pub(crate) fn expected(&self) -> Option<u64> {
+        self.outlook.as_ref().map(|outlook| outlook.trials)
+    }
+
+    /// Seconds that the last plan had left for the search; none without a plan.
+    pub(crate) fn left_seconds(&self) -> f64 {
+        self.outlook.as_ref().map_or(0.0, |outlook| outlook.left_seconds - outlook.reserved_seconds)
     }
 
     /// Logarithm of the seconds that an epoch of a model takes with that batch, by the measured batch that is nearest. Of a
-    /// model that was not measured, the mean of all.
+    /// model that no plan has measured, the mean of all.
     pub(crate) fn log_pace(&self, model: Option<&str>, batch_size: Option<f64>) -> f64 {
-        let of_model = self.paces.iter().filter(|pace| model == Some(&pace.model));
+        let paces = self.outlook.as_ref().map_or(&[][..], |outlook| &outlook.models);
+        let of_model = paces.iter().filter(|pace| model == Some(&pace.model));
         let apart = |pace: &ModelPace| batch_size.map_or(0.0, |size| (pace.batch_size as f64 / size).ln().abs());
         let nearest = of_model.min_by(|a, b| apart(a).total_cmp(&apart(b)));
         let log = |pace: &ModelPace| pace.epoch_seconds.max(f64::MIN_POSITIVE).ln();
-        let mean = || self.paces.iter().map(log).sum::<f64>() / self.paces.len().max(1) as f64;
+        let mean = || paces.iter().map(log).sum::<f64>() / paces.len().max(1) as f64;
         nearest.map_or_else(mean, log)
-    }
-
-    /// Points that there will be at the end, if a plan of the time said so.
-    pub(crate) fn expected(&self) -> Option<u64> {
-        self.expected
     }
 
     /// Adds a point of which nothing is known yet, and says its place.

@@ -38,6 +38,8 @@ pub struct Trial {
     pub(crate) cost: f64,
     /// What it was to do after its latest report.
     pub(crate) verdict: Verdict,
+    /// Whether no rung pauses it.
+    pub(crate) is_spared: bool,
     /// What a person wants of it that it has yet to do.
     pub wish: Option<Wish>,
 }
@@ -87,6 +89,7 @@ impl Trial {
             failure: None,
             cost: 0.0,
             verdict: Verdict::Continue,
+            is_spared: false,
             wish: None,
         }
     }

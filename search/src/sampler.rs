@@ -12,6 +12,7 @@ mod race;
 pub(crate) mod random;
 mod sobol;
 mod tpe;
+pub(crate) mod transfer;
 
 pub(crate) use self::gp::{Cholesky, Forecast, regret, row};
 pub(crate) use self::parzen::{Component, Parzen};

@@ -17,7 +17,7 @@ use crate::order::{Order, Wish};
 use crate::params::{ParamValue, Params};
 use crate::pruner::{self, Fork, Pruner};
 use crate::record::{Failure, Origin, Report, Trial};
-use crate::sampler::{self, Sampler, regret};
+use crate::sampler::{self, Sampler, regret, transfer};
 use crate::space::PointError;
 use crate::stream::{Purpose, stream};
 use crate::trial::{Attempt, Loss, TrialNumber, TrialState};
@@ -426,8 +426,9 @@ impl Study {
         if self.enqueued.front() == Some(params) {
             self.enqueued.pop_front();
         }
+        let is_spared = self.is_baseline(trial) || self.is_transfer(trial, params);
         self.places.push(self.history.add(self.domain.encode(params)));
-        self.trials.push(Trial::new(trial, params.clone(), why.to_owned()));
+        self.trials.push(Trial { is_spared, ..Trial::new(trial, params.clone(), why.to_owned()) });
         self.fresh += 1;
         self.set_running(trial, true);
         let place = self.place(trial);
@@ -485,6 +486,17 @@ impl Study {
         Ok(())
     }
 
+    fn is_baseline(&self, trial: TrialNumber) -> bool {
+        self.config.baseline && trial == TrialNumber(0) && !self.config.pruner.has_population()
+    }
+
+    /// Whether the point is the transfer that is due.
+    fn is_transfer(&self, trial: TrialNumber, params: &Params) -> bool {
+        let Self { domain, history, trials, config, .. } = self;
+        let view = sampler::View { domain, history, trial, config, trials, warm: None };
+        transfer::due(&view).is_some_and(|transfer| domain.decode(&transfer.point) == *params)
+    }
+
     /// The sampler is told that the last result of a point is known.
     fn learned(&mut self, place: usize) {
         let trial = self.next_trial();
@@ -513,8 +525,8 @@ impl Study {
         let Self { trials, config, domain, history, pruner, warm, .. } = self;
         let at = trial.0 as usize;
         let verdict = pruner.reported(&trials[at], &pruner::View { trials, direction, config, domain, history, warm });
-        let is_baseline = config.baseline && trial == TrialNumber(0) && !config.pruner.has_population();
-        trials[at].verdict = if is_baseline && verdict == Verdict::Pause { Verdict::Continue } else { verdict };
+        trials[at].verdict =
+            if trials[at].is_spared && verdict == Verdict::Pause { Verdict::Continue } else { verdict };
     }
 
     fn finish(&mut self, trial: TrialNumber, state: TrialState) {

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::gp::Gp;
 use super::sobol::Sobol;
 use super::tpe::{STARTUP, Tpe};
+use super::transfer::{self, Transfer};
 use super::{Choice, Sampler, View};
 
 /// Beyond so many results the process would leave out most of them, and an ask takes longer than it is worth.
@@ -29,6 +30,9 @@ pub(super) struct Auto;
 
 impl Sampler for Auto {
     fn suggest(&self, view: &View, rng: &mut ChaCha8Rng) -> Option<Choice> {
+        if let Some(Transfer { point, why }) = transfer::due(view) {
+            return Some(Choice { point, why: format!("auto (a network without a full training): {why}") });
+        }
         let results = view.history.len();
         let axes = view.history.mean_active().ceil() as usize;
         let (reason, sampler): (String, &dyn Sampler) = if view.config.pruner.has_population() {

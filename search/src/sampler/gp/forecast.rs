@@ -69,19 +69,15 @@ impl Forecast {
         most
     }
 
-    /// For how many epochs a new trial is thought of.
-    pub(super) fn outlook(&self) -> u64 {
-        self.outlook
-    }
-
     /// The least loss seen, on the scale of `predict`.
     pub(super) fn best(&self) -> f64 {
         self.curves.best
     }
 
-    /// Mean and deviation of a new point's loss at the end of the outlook.
+    /// Mean and deviation of a new point's loss at the end of its training: within a short outlook none is better than the best
+    /// of all, and what seems to be lies where nothing is known.
     pub(super) fn predict(&self, point: &[f64]) -> (f64, f64) {
-        self.predict_at(point, self.outlook)
+        self.predict_at(point, self.curves.full)
     }
 
     fn promise_of(&self, point: &[f64], epochs: u64) -> f64 {
