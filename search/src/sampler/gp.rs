@@ -98,7 +98,7 @@ impl Gp {
         Some(match search.run(rng) {
             Some((gain, point)) => {
                 let near = region.map_or(String::new(), |region| format!(" within {:.3} of the best", region.reach()));
-                let ahead = if forecast.is_some() { " at the end of training" } else { "" };
+                let ahead = forecast.map_or(String::new(), |forecast| format!(" after {} epochs", forecast.aim()));
                 let why = format!("gp of {} results{near}, log improvement{ahead} {gain:.2}", known.len());
                 Choice { point, why }
             }

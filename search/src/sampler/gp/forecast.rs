@@ -13,6 +13,7 @@ use super::model::Model;
 use super::{SPREAD, step};
 use crate::domain::{Domain, Point};
 use crate::params::Params;
+use crate::pruner::PrunerKind;
 use crate::record::Trial;
 use crate::sampler::{View, random};
 use crate::stream::{Purpose, stream};
@@ -27,6 +28,8 @@ pub(crate) struct Forecast {
     curves: Curves,
     /// For how many more epochs a trial is thought of: see the module.
     outlook: u64,
+    /// The same for a new one.
+    aim: u64,
 }
 
 impl Forecast {
@@ -38,7 +41,11 @@ impl Forecast {
         // By what was learned, so that each decision has its own.
         let epochs = TrialNumber(view.trials.iter().map(Trial::step).sum());
         let outlook = stream(view.config.seed, epochs, Purpose::Outlook).random_range(1..=curves.full);
-        let mut forecast = Self { model, domain: view.domain.clone(), curves, outlook };
+        // Where rungs decide who goes on, a short outlook is nobody's: within it no trial gets better than the best, and what
+        // seems to lies where nothing is known.
+        let is_thawed = matches!(view.config.pruner, PrunerKind::FreezeThaw(_));
+        let aim = if is_thawed { outlook } else { curves.full };
+        let mut forecast = Self { model, domain: view.domain.clone(), curves, outlook, aim };
         let pending = view.history.pending().map(|pending| forecast.at(&pending.point, forecast.curves.full));
         let pending = pending.collect();
         forecast.model.believe(pending);
@@ -74,10 +81,14 @@ impl Forecast {
         self.curves.best
     }
 
-    /// Mean and deviation of a new point's loss at the end of its training: within a short outlook none is better than the best
-    /// of all, and what seems to be lies where nothing is known.
+    /// For how many epochs a new trial is thought of.
+    pub(super) fn aim(&self) -> u64 {
+        self.aim
+    }
+
+    /// Mean and deviation of a new point's loss after the epochs that it is thought of for.
     pub(super) fn predict(&self, point: &[f64]) -> (f64, f64) {
-        self.predict_at(point, self.curves.full)
+        self.predict_at(point, self.aim)
     }
 
     fn promise_of(&self, point: &[f64], epochs: u64) -> f64 {
