@@ -9,7 +9,7 @@ use crate::expression::Expression;
 use crate::pruner::PrunerKind;
 use crate::sampler::{SamplerKind, random};
 use crate::space::{Distribution, Forbid, ForbidError, Prior, PriorError, SearchSpace, SpaceError};
-use crate::trial::Direction;
+use crate::trial::{Direction, TrialNumber};
 
 /// A study before its first trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,6 +163,11 @@ impl StudyConfig {
             terminate: None,
             baseline: false,
         }
+    }
+
+    /// Whether the trial is the recipe's own, which no rung pauses.
+    pub(crate) fn is_baseline(&self, trial: TrialNumber) -> bool {
+        self.baseline && trial == TrialNumber(0) && !self.pruner.has_population()
     }
 
     /// The first thing wrong with the config.

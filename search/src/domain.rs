@@ -214,14 +214,18 @@ impl Domain {
         self.slots.iter().filter_map(|slot| Some((slot.name.clone(), self.value(slot, point)?))).collect()
     }
 
+    fn slot(&self, name: &str) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.name == name)
+    }
+
     /// Value at the point of the parameter of that name, if there is one and it is active.
     pub(crate) fn get(&self, name: &str, point: &[f64]) -> Option<ParamValue> {
-        self.value(self.slots.iter().find(|slot| slot.name == name)?, point)
+        self.value(self.slot(name)?, point)
     }
 
     /// Axis and choices of the parameter of that name, if it is a categorical one.
     pub(crate) fn choices(&self, name: &str) -> Option<(usize, &[ParamValue])> {
-        let slot = self.slots.iter().find(|slot| slot.name == name)?;
+        let slot = self.slot(name)?;
         match self.axes.get(slot.first)? {
             Axis::Categorical { choices } if matches!(slot.layout, Layout::Axis) => Some((slot.first, choices)),
             _ => None,

@@ -426,7 +426,7 @@ impl Study {
         if self.enqueued.front() == Some(params) {
             self.enqueued.pop_front();
         }
-        let is_spared = self.is_baseline(trial) || self.is_transfer(trial, params);
+        let is_spared = self.config.is_baseline(trial) || self.is_transfer(trial, params);
         self.places.push(self.history.add(self.domain.encode(params)));
         self.trials.push(Trial { is_spared, ..Trial::new(trial, params.clone(), why.to_owned()) });
         self.fresh += 1;
@@ -484,10 +484,6 @@ impl Study {
             self.pruner.resumed(trial);
         }
         Ok(())
-    }
-
-    fn is_baseline(&self, trial: TrialNumber) -> bool {
-        self.config.baseline && trial == TrialNumber(0) && !self.config.pruner.has_population()
     }
 
     /// Whether the point is the transfer that is due.

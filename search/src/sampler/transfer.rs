@@ -6,10 +6,10 @@
 //! (which is what Yang et al. 2022, arXiv 2203.03466, make exact by their parametrization).
 
 use super::{SamplerKind, View};
-use crate::domain::{Axis, Domain, Point};
+use crate::domain::{Domain, Point};
 use crate::params::ParamValue;
 use crate::record::Trial;
-use crate::trial::{Loss, TrialNumber, TrialState};
+use crate::trial::{Loss, TrialState};
 
 /// So many complete trials have the best settings among them: one of three is what successive halving would promote.
 const LEAST_COMPLETE: usize = 3;
@@ -26,35 +26,39 @@ pub(crate) struct Transfer {
 /// its end, the recipe's own aside. None without a plan of the time that has measured the networks.
 pub(crate) fn due(view: &View) -> Option<Transfer> {
     let full = view.config.max_step?;
-    if view.config.sampler != SamplerKind::Auto || view.config.pruner.has_population() || !view.history.is_mixed() {
+    let left_seconds = view.history.left_seconds();
+    let is_for_rungs = view.history.is_mixed() && !view.config.pruner.has_population();
+    // What is known without a look at the trials comes first: this is asked at each start, in a replay too.
+    if view.config.sampler != SamplerKind::Auto || left_seconds <= 0.0 || !is_for_rungs {
         return None;
     }
+    let (axis, networks) = view.domain.choices("model")?;
+    let was_trained = |network: &ParamValue| {
+        let went_far =
+            |trial: &&Trial| (trial.is_spared || trial.step() >= full) && !view.config.is_baseline(trial.number);
+        view.trials.iter().filter(went_far).any(|trial| trial.params.get("model") == Some(network))
+    };
+    let mut untrained = networks.iter().enumerate().filter(|(_, network)| !was_trained(network)).peekable();
+    untrained.peek()?;
     let complete = || view.trials.iter().filter(|trial| trial.state == TrialState::Complete);
     if complete().count() < LEAST_COMPLETE {
         return None;
     }
     let loss = |trial: &&Trial| trial.value.map_or(Loss::DIVERGED, |value| Loss::of(value, view.config.direction));
     let best = complete().min_by_key(loss)?;
-    let (axis, networks) = view.domain.choices("model")?;
     let settings = view.domain.encode(&best.params);
-    let was_trained = |network: &ParamValue| {
-        let is_baseline = |trial: &Trial| view.config.baseline && trial.number == TrialNumber(0);
-        let went_far = |trial: &&Trial| (trial.is_spared || trial.step() >= full) && !is_baseline(trial);
-        view.trials.iter().filter(went_far).any(|trial| trial.params.get("model") == Some(network))
-    };
-    let untrained = networks.iter().enumerate().filter(|(_, network)| !was_trained(network));
     let seconds = |point: &Point| view.log_pace(point).exp() * full as f64;
     let points = untrained.map(|(choice, network)| (with_choice(view.domain, &settings, axis, choice), network));
     let (point, network) = points
         .filter(|(point, _)| view.domain.allows(point) && !view.history.was_tried(point))
         .min_by(|(a, _), (b, _)| seconds(a).total_cmp(&seconds(b)))?;
     let why = || format!("the settings of trial {}, the best so far, for {network}: to its end", best.number.0);
-    (seconds(&point) <= MOST_OF_TIME * view.history.left_seconds()).then(|| Transfer { point, why: why() })
+    (seconds(&point) <= MOST_OF_TIME * left_seconds).then(|| Transfer { point, why: why() })
 }
 
 /// The point with another choice on that axis; what exists only under that choice is in the middle of what is believed of it.
 fn with_choice(domain: &Domain, point: &[f64], axis: usize, choice: usize) -> Point {
-    domain.build(|at, _: &Axis| match point[at] {
+    domain.build(|at, _| match point[at] {
         _ if at == axis => choice as f64,
         old if old.is_nan() => domain.spread(at, 0.5),
         old => old,
