@@ -6,8 +6,9 @@ best validation accuracy against the clock.
 
 Needs torch, optuna, and matplotlib for the plot. Both sides train on the same images and validate on the same, and both try
 the study file's [recipe] first. They run at the same time, each on its own half of the cores; with --turns one after the other,
-each on all of them. FOLDER keeps what was measured; a seed that is there is not run again. Markdown
-goes to standard output, as docs/results.md quotes it, and the plot to FOLDER/sweep.svg.
+each on all of them. FOLDER keeps what was measured: a seed that is there is not run again, nor, with --turns, a side of it
+(FOLDER/seed-1/ours.json, FOLDER/seed-1/optuna.json). Markdown goes to standard output, as docs/results.md quotes it, and the
+plot to FOLDER/sweep.svg.
 """
 
 import argparse
@@ -67,10 +68,10 @@ def on_cores(cores):
 
 
 class Ours:
-    name = "nightsweep"
+    name, key = "nightsweep", "ours"
 
     def __init__(self, folder, seed, cores, arguments):
-        self.folder, self.log = folder / "runs", open(folder / "ours.log", "w")
+        self.folder, self.log = folder / "ours" / "runs", open(folder / "ours" / "log", "w")
         command = [
             *(arguments.binary, "run", folder / "study.toml", "--runs", self.folder, "--no-web"),
             # One worker on all its cores, where Optuna has a worker on each: what is best for each of them in so short a time.
@@ -90,15 +91,16 @@ class Ours:
 
 
 class Optuna:
-    name = "Optuna, PyTorch"
+    name, key = "Optuna, PyTorch", "optuna"
 
     def __init__(self, folder, seed, cores, arguments):
-        self.files = [folder / f"optuna-{worker}.jsonl" for worker in range(len(cores))]
+        own = folder / "optuna"
+        self.files = [own / f"{worker}.jsonl" for worker in range(len(cores))]
         self.processes = []
         for worker, (file, core) in enumerate(zip(self.files, sorted(cores))):
-            command = [sys.executable, HERE / "optuna_side.py", folder / "journal.log", folder / "data.npz"]
+            command = [sys.executable, HERE / "optuna_side.py", own / "journal.log", folder / "data.npz"]
             command += ["--seed", str(seed), "--worker", str(worker)]
-            log = open(folder / f"optuna-{worker}.log", "w")
+            log = open(own / f"{worker}.log", "w")
             with open(file, "w") as out:
                 self.processes.append(
                     subprocess.Popen(command, stdout=out, stderr=log, preexec_fn=on_cores({core}), start_new_session=True)
@@ -110,7 +112,10 @@ class Optuna:
 
 
 def run(sides, folder, seed, cores, arguments):
-    """Starts the sides together and gives what each reported within the time, in seconds since the start."""
+    """Starts the sides together and keeps what each reported within the time, in seconds since the start."""
+    for side in sides:
+        shutil.rmtree(folder / side.key, ignore_errors=True)
+        (folder / side.key).mkdir(parents=True)
     begin = time.time()
     running = [side(folder, seed, cores[side], arguments) for side in sides]
     end = begin + 60 * arguments.minutes
@@ -128,7 +133,12 @@ def run(sides, folder, seed, cores, arguments):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     within = lambda rows: [[at - begin, *rest] for at, *rest in rows if at <= end]
-    return {side.name: within(side.reports()) for side in running}
+    for side in running:
+        kept(folder, side).write_text(json.dumps(within(side.reports())))
+
+
+def kept(folder, side):
+    return folder / f"{side.key}.json"
 
 
 def best_so_far(rows):
@@ -217,24 +227,20 @@ def main():
     measured = {}
     for index, seed in enumerate(map(int, arguments.seeds.split(","))):
         folder = arguments.folder / f"seed-{seed}"
-        kept = folder / "reports.json"
-        if not kept.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+        if not (folder / "study.toml").exists():
+            folder.mkdir(parents=True, exist_ok=True)
             write_data(folder / "data.npz", seed)
             write_study(folder / "study.toml", "data.npz")
-            if arguments.turns:
-                cores = {Ours: set(all_cores), Optuna: set(all_cores)}
-                sides = {}
-                for side in (Ours, Optuna) if index % 2 == 0 else (Optuna, Ours):
-                    sides |= run([side], folder, seed, cores, arguments)
-            else:
-                # The halves change hands from seed to seed.
-                parts = [set(all_cores[:half]), set(all_cores[half:])]
-                cores = {Ours: parts[index % 2], Optuna: parts[1 - index % 2]}
-                sides = run([Ours, Optuna], folder, seed, cores, arguments)
-            kept.write_text(json.dumps({side.name: sides[side.name] for side in (Ours, Optuna)}))
-        measured[seed] = json.loads(kept.read_text())
+        # Who begins, and who has which half of the cores, changes from seed to seed.
+        sides = (Ours, Optuna) if index % 2 == 0 else (Optuna, Ours)
+        missing = [side for side in sides if not kept(folder, side).exists()]
+        if arguments.turns:
+            for side in missing:
+                run([side], folder, seed, {side: set(all_cores)}, arguments)
+        elif missing:
+            halves = (set(all_cores[:half]), set(all_cores[half:]))
+            run(sides, folder, seed, dict(zip(sides, halves)), arguments)
+        measured[seed] = {side.name: json.loads(kept(folder, side).read_text()) for side in (Ours, Optuna)}
     table(measured, arguments.minutes)
     try:
         plot(measured, arguments.minutes, arguments.folder / "sweep.svg")

@@ -7,9 +7,9 @@
 
 use super::{SamplerKind, View};
 use crate::domain::{Domain, Point};
+use crate::history::{Observation, Stage};
 use crate::params::ParamValue;
 use crate::record::Trial;
-use crate::trial::{Loss, TrialState};
 
 /// So many complete trials have the best settings among them: one of three is what successive halving would promote.
 const LEAST_COMPLETE: usize = 3;
@@ -40,20 +40,26 @@ pub(crate) fn due(view: &View) -> Option<Transfer> {
     };
     let mut untrained = networks.iter().enumerate().filter(|(_, network)| !was_trained(network)).peekable();
     untrained.peek()?;
-    let complete = || view.trials.iter().filter(|trial| trial.state == TrialState::Complete);
-    if complete().count() < LEAST_COMPLETE {
+    let is_complete = |known: &&Observation| matches!(known.result, Some((Stage::Complete, _)));
+    // By rank, so that settings which break a constraint come last.
+    let best: Vec<&Observation> = view.history.ranked().take_while(is_complete).take(LEAST_COMPLETE).collect();
+    if best.len() < LEAST_COMPLETE {
         return None;
     }
-    let loss = |trial: &&Trial| trial.value.map_or(Loss::DIVERGED, |value| Loss::of(value, view.config.direction));
-    let best = complete().min_by_key(loss)?;
-    let settings = view.domain.encode(&best.params);
+    let settings = &best[0].point;
     let seconds = |point: &Point| view.log_pace(point).exp() * full as f64;
-    let points = untrained.map(|(choice, network)| (with_choice(view.domain, &settings, axis, choice), network));
+    let points = untrained.map(|(choice, network)| (with_choice(view.domain, settings, axis, choice), network));
     let (point, network) = points
         .filter(|(point, _)| view.domain.allows(point) && !view.history.was_tried(point))
         .min_by(|(a, _), (b, _)| seconds(a).total_cmp(&seconds(b)))?;
-    let why = || format!("the settings of trial {}, the best so far, for {network}: to its end", best.number.0);
-    (seconds(&point) <= MOST_OF_TIME * left_seconds).then(|| Transfer { point, why: why() })
+    let is_of = |trial: &&Trial| {
+        let point = view.domain.encode(&trial.params);
+        point.iter().zip(settings).all(|(a, b)| a.to_bits() == b.to_bits())
+    };
+    let lender = view.trials.iter().find(is_of);
+    let whose = lender.map_or("earlier results".into(), |trial| format!("trial {}", trial.number.0));
+    let why = format!("the settings of {whose}, the best so far, for {network}: to its end");
+    (seconds(&point) <= MOST_OF_TIME * left_seconds).then_some(Transfer { point, why })
 }
 
 /// The point with another choice on that axis; what exists only under that choice is in the middle of what is believed of it.
