@@ -71,7 +71,8 @@ class Ours:
     name, key = "nightsweep", "ours"
 
     def __init__(self, folder, seed, cores, arguments):
-        self.folder, self.log = folder / "ours" / "runs", open(folder / "ours" / "log", "w")
+        own = folder / self.key
+        self.folder, self.log = own / "runs", open(own / "log", "w")
         command = [
             *(arguments.binary, "run", folder / "study.toml", "--runs", self.folder, "--no-web"),
             # One worker on all its cores, where Optuna has a worker on each: what is best for each of them in so short a time.
@@ -94,7 +95,7 @@ class Optuna:
     name, key = "Optuna, PyTorch", "optuna"
 
     def __init__(self, folder, seed, cores, arguments):
-        own = folder / "optuna"
+        own = folder / self.key
         self.files = [own / f"{worker}.jsonl" for worker in range(len(cores))]
         self.processes = []
         for worker, (file, core) in enumerate(zip(self.files, sorted(cores))):
@@ -138,6 +139,7 @@ def run(sides, folder, seed, cores, arguments):
 
 
 def kept(folder, side):
+    """The file of what a side reported."""
     return folder / f"{side.key}.json"
 
 

@@ -51,15 +51,13 @@ pub(crate) fn due(view: &View) -> Option<Transfer> {
     let points = untrained.map(|(choice, network)| (with_choice(view.domain, settings, axis, choice), network));
     let (point, network) = points
         .filter(|(point, _)| view.domain.allows(point) && !view.history.was_tried(point))
-        .min_by(|(a, _), (b, _)| seconds(a).total_cmp(&seconds(b)))?;
-    let is_of = |trial: &&Trial| {
-        let point = view.domain.encode(&trial.params);
-        point.iter().zip(settings).all(|(a, b)| a.to_bits() == b.to_bits())
-    };
-    let lender = view.trials.iter().find(is_of);
+        .min_by(|(a, _), (b, _)| seconds(a).total_cmp(&seconds(b)))
+        .filter(|(point, _)| seconds(point) <= MOST_OF_TIME * left_seconds)?;
+    let lends = |trial: &&Trial| view.domain.distance(&view.domain.encode(&trial.params), settings) == 0.0;
+    let lender = view.trials.iter().find(lends);
     let whose = lender.map_or("earlier results".into(), |trial| format!("trial {}", trial.number.0));
     let why = format!("the settings of {whose}, the best so far, for {network}: to its end");
-    (seconds(&point) <= MOST_OF_TIME * left_seconds).then_some(Transfer { point, why })
+    Some(Transfer { point, why })
 }
 
 /// The point with another choice on that axis; what exists only under that choice is in the middle of what is believed of it.
