@@ -2,11 +2,12 @@
 """A short sweep of all of Fashion-MNIST on the CPU, ours against Optuna that drives PyTorch with the same space of recipes:
 best validation accuracy against the clock.
 
-  scripts/bench-sweep.py BINARY FOLDER [--minutes 20] [--seeds 1,2,3] [--turns]
+  scripts/bench-sweep.py BINARY FOLDER [--minutes 20] [--seeds 1,2,3] [--turns] [--start ours|both|none]
 
 Needs torch, optuna, and matplotlib for the plot. Both sides train on the same images and validate on the same, and both try
 the study file's [recipe] first. They run at the same time, each on its own half of the cores; with --turns one after the other,
-each on all of them. FOLDER keeps what was measured: a seed that is there is not run again, nor, with --turns, a side of it
+each on all of them. Ours starts from the nights that come with it (configs/nights); with --start both, Optuna is given these
+settings too, with --start none neither has them. FOLDER keeps what was measured: a seed that is there is not run again, nor, with --turns, a side of it
 (FOLDER/seed-1/ours.json, FOLDER/seed-1/optuna.json). Markdown goes to standard output, as docs/results.md quotes it, and the
 plot to FOLDER/sweep.svg.
 """
@@ -28,6 +29,7 @@ import numpy
 
 HERE = pathlib.Path(__file__).resolve().parent
 STUDY = HERE.parent / "configs" / "fashion-mnist-hour.toml"
+NIGHTS = STUDY.parent / "nights"
 IMAGES = pathlib.Path("/usr/share/datasets/fashion-mnist")
 SIDE, CLASSES, VALIDATION = 28, 10, 6000
 
@@ -79,6 +81,7 @@ class Ours:
             *("--for", f"{round(arguments.minutes * 60)}s", "--devices", f"cpu:{len(cores)}"),
             # The time is the sweep's on both sides: no winner is confirmed, and the first trial may be stopped as any other.
             *("--set", f"study.seed={seed}", "--set", "confirm.top=0", "--set", "search.baseline=false"),
+            *(("--set", "search.warm_start=[]") if arguments.start == "none" else ()),
         ]
         self.processes = [
             subprocess.Popen(command, stdout=self.log, stderr=self.log, preexec_fn=on_cores(cores), start_new_session=True)
@@ -101,6 +104,7 @@ class Optuna:
         for worker, (file, core) in enumerate(zip(self.files, sorted(cores))):
             command = [sys.executable, HERE / "optuna_side.py", own / "journal.log", folder / "data.npz"]
             command += ["--seed", str(seed), "--worker", str(worker)]
+            command += ["--start", *sorted(NIGHTS.glob("*.toml"))] if arguments.start == "both" else []
             log = open(own / f"{worker}.log", "w")
             with open(file, "w") as out:
                 self.processes.append(
@@ -221,6 +225,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--start", choices=["ours", "both", "none"], default="ours", help="who has the nights' settings")
     parser.add_argument("--turns", action="store_true", help="one side after the other, each on all cores")
     arguments = parser.parse_args()
     arguments.binary = arguments.binary.resolve()

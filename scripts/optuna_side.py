@@ -9,6 +9,7 @@ import json
 import math
 import pathlib
 import time
+import tomllib
 
 import numpy
 import optuna
@@ -93,6 +94,24 @@ FIRST = {
 }
 
 
+def shipped(paths):
+    """The settings of those files of configs/nights, the first of each, then the second, …"""
+    nights = [tomllib.loads(path.read_text())["trial"] for path in paths]
+    for rank in range(max(map(len, nights), default=0)):
+        yield from (point(night[rank]["recipe"]) for night in nights if rank < len(night))
+
+
+def point(recipe):
+    """A recipe's tables by the names that `suggest` gives its parameters."""
+    values = {name: recipe[name] for name in ("batch_size", "label_smoothing")} | {"model": recipe["model"]["kind"]}
+    values |= {"crop_padding": recipe["augment"]["crop_padding"], "flip": float(recipe["augment"]["flip"])}
+    for name in ("optimizer", "schedule"):
+        kind = recipe[name]["kind"]
+        values[name] = kind
+        values |= {f"{kind}.{key}": value for key, value in recipe[name].items() if key != "kind"}
+    return values
+
+
 def make_optimizer(net, recipe):
     weights = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim <= 1]
@@ -161,6 +180,7 @@ def main():
     parser.add_argument("data", type=pathlib.Path, help="the archive of images that bench-sweep.py made")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--worker", type=int, default=0)
+    parser.add_argument("--start", type=pathlib.Path, nargs="*", default=[], help="files of configs/nights to begin with")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)
@@ -176,7 +196,8 @@ def main():
         sampler=optuna.samplers.TPESampler(seed=1000 * arguments.seed + arguments.worker),
     )
     if arguments.worker == 0:
-        study.enqueue_trial(FIRST)
+        for known in [FIRST, *shipped(arguments.start)]:
+            study.enqueue_trial(known)
     data = Data(arguments.data)
     # Until whoever started this ends it.
     study.optimize(lambda trial: train(trial, data))

@@ -274,7 +274,7 @@ fn inversions(items: &[ParamValue], order: &[ParamValue], item: usize) -> f64 {
 }
 
 impl Axis {
-    fn new(distribution: &Distribution) -> Self {
+    pub(crate) fn new(distribution: &Distribution) -> Self {
         match distribution {
             Distribution::Float { low, high, scale: Scale::Step(step) } => {
                 Self::Grid { low: *low, step: *step, cells: cells(*low, *high, *step), whole: false }
@@ -292,6 +292,11 @@ impl Axis {
                 unreachable!("these have a layout of their own")
             }
         }
+    }
+
+    /// The value nearest to a number between the bounds.
+    pub(crate) fn nearest(&self, number: f64) -> ParamValue {
+        self.decode(self.encode_number(number))
     }
 
     /// Number of choices of a categorical.

@@ -45,6 +45,29 @@ fn distributions() -> impl Strategy<Value = Distribution> {
 
 proptest! {
     #[test]
+    fn the_nearest_value_is_taken_and_none_is_nearer(distribution in distributions(), number in -2e6..2e6f64) {
+        let nearest = distribution.nearest(&ParamValue::Float(number));
+        let others: Vec<f64> = match &distribution {
+            Distribution::Float { low, high, .. } => vec![*low, *high],
+            Distribution::Int { low, high, .. } => vec![*low as f64, *high as f64],
+            Distribution::Ordinal { choices } | Distribution::Categorical { choices } => {
+                choices.iter().filter_map(ParamValue::as_f64).collect()
+            }
+            // No number goes to the nearest order, or another one than the only one.
+            Distribution::Permutation { .. } | Distribution::Fixed { .. } => return Ok(()),
+        };
+        prop_assert!(distribution.takes(&nearest), "{nearest}");
+        let distance = |value: f64| (value - number).abs();
+        let own = distance(nearest.as_f64().unwrap());
+        // The upper bound may lie between two steps.
+        let taken = others.into_iter().filter(|value| distribution.takes(&ParamValue::Float(*value)));
+        for other in taken {
+            prop_assert!(own <= distance(other) * (1.0 + 1e-9), "{nearest} for {number}, and {other}");
+        }
+        prop_assert_eq!(distribution.nearest(&nearest), nearest);
+    }
+
+    #[test]
     fn every_point_lies_in_its_space_and_survives_json(distribution in distributions(), seed in 0u64..1000) {
         let space = SearchSpace::new(vec![parameter(distribution)]).unwrap();
         let mut study = Study::new(StudyConfig {

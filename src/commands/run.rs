@@ -9,12 +9,13 @@ use jiff::{SignedDuration, ZonedDateTime, civil};
 use miette::{Context, IntoDiagnostic, Result};
 use nightsweep_search::{Event, Study};
 use nightsweep_store::{LockError, NewStudy, Seq, Store, StudyLock, StudyRow};
+use nightsweep_trainer::Metric;
 use nightsweep_trainer::data::{self, GeneratedImages};
 use nightsweep_trials::controller::{self, Work};
 use nightsweep_trials::notify::{Herald, Occasion};
 use nightsweep_trials::slots;
 use nightsweep_trials::time_plan::epochs_that_fit;
-use nightsweep_trials::{Plan, bind, study_file};
+use nightsweep_trials::{Plan, bind, nights, study_file};
 use nightsweep_web::{Ordered, WebSettings};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -361,7 +362,24 @@ async fn enqueue(store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
 /// The results of earlier studies as events of this one, as far as they lie in its space.
 async fn warm_start(store: &Store, plan: &Plan) -> Result<Vec<Event>> {
     let mut events = Vec::new();
-    for name in &plan.knowledge.warm_start {
+    let Some(names) = &plan.knowledge.warm_start else {
+        for night in nights::of(plan) {
+            let points = shipped(night, plan);
+            if !points.is_empty() {
+                say_shipped(night, &points);
+            }
+            events.extend(points);
+        }
+        return Ok(events);
+    };
+    for name in names {
+        if name.starts_with(nights::PREFIX) {
+            let night = shipped_night(name, plan)?;
+            let points = shipped(night, plan);
+            say_shipped(night, &points);
+            events.extend(points);
+            continue;
+        }
         let row = studies::find(store, Some(name)).await?;
         let earlier = studies::plan(&row)?;
         if earlier.metric != plan.metric {
@@ -381,6 +399,33 @@ async fn warm_start(store: &Store, plan: &Plan) -> Result<Vec<Event>> {
         println!("from `{name}`: {} of {} trials lie in this space", events.len() - known, complete().count());
     }
     Ok(events)
+}
+
+/// The night of that name, if the study can start from it.
+fn shipped_night(name: &str, plan: &Plan) -> Result<&'static nights::Night> {
+    let night = nights::named(name).ok_or_else(|| {
+        advise(
+            format!("no night `{name}` comes with the program"),
+            format!("there are: {}", nights::names().collect::<Vec<_>>().join(", ")),
+        )
+    })?;
+    if !plan.metric.is_maximized() {
+        return Err(advise(
+            format!("`{name}` was judged by {}, not by {}", Metric::ValAccuracy.name(), plan.metric.name()),
+            "leave it out of `warm_start`",
+        ));
+    }
+    Ok(night)
+}
+
+/// What a night that comes with the program found, as events of this study.
+fn shipped(night: &nights::Night, plan: &Plan) -> Vec<Event> {
+    let event = |(params, value)| Event::Imported { params, value, from: Some(night.name.clone()) };
+    night.points(plan).into_iter().map(event).collect()
+}
+
+fn say_shipped(night: &nights::Night, points: &[Event]) {
+    println!("from `{}`: its {} settings make {} points of this space", night.name, night.count(), points.len());
 }
 
 async fn open_pages(

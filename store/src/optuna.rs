@@ -126,26 +126,27 @@ impl Store {
         }
         let mut written = trials.len() as u64;
         let mut id = trials.iter().map(id_of).max().unwrap_or(0);
-        for (at_ms, params, value, from) in self.imported(study).await? {
+        for (at_ms, params, value) in self.imported(study).await? {
             id += 1;
             written += 1;
-            write_imported(&mut to, &study.space, id, at_ms, (&params, value, from)).await?;
+            write_imported(&mut to, &study.space, id, at_ms, (&params, value)).await?;
         }
         to.commit().await?;
         connection.close().await?;
         Ok(written)
     }
 
-    /// When what was imported into a study, in the order of the log.
-    async fn imported(&self, study: &StudyRow) -> Result<Vec<(i64, Params, f64, Option<String>)>, QueryError> {
+    /// Imported results of this very objective, each with its time, in the order of the log. Those of earlier studies may be on
+    /// another scale, and Optuna would take the best of them for the study's best.
+    async fn imported(&self, study: &StudyRow) -> Result<Vec<(i64, Params, f64)>, QueryError> {
         let rows = sqlx::query(
             "SELECT at, body FROM events INDEXED BY events_but_reports \
              WHERE study = ? AND kind <> 'reported' AND kind = 'imported' ORDER BY seq",
         );
         let mut imported = Vec::new();
         for row in rows.bind(study.id.0).fetch_all(&self.reader).await? {
-            if let Event::Imported { params, value, from } = from_json(row.try_get("body")?)? {
-                imported.push((row.try_get("at")?, params, value, from));
+            if let Event::Imported { params, value, from: None } = from_json(row.try_get("body")?)? {
+                imported.push((row.try_get("at")?, params, value));
             }
         }
         Ok(imported)
@@ -181,18 +182,18 @@ async fn write_trial(to: &mut SqliteConnection, space: &SearchSpace, trial: &Tri
     Ok(())
 }
 
-/// What another study found is a complete trial that took no time.
+/// What was found elsewhere is a complete trial that took no time.
 async fn write_imported(
     to: &mut SqliteConnection,
     space: &SearchSpace,
     id: i64,
     at_ms: i64,
-    (params, value, from): (&Params, f64, Option<String>),
+    (params, value): (&Params, f64),
 ) -> Result<(), OptunaError> {
     write_head(to, id, "COMPLETE", at_ms, Some(at_ms)).await?;
     write_params(to, space, id, params).await?;
     write_value(to, id, value).await?;
-    write_attribute(to, id, "nightsweep:imported", &json!(from)).await
+    write_attribute(to, id, "nightsweep:imported", &json!(true)).await
 }
 
 async fn write_head(
@@ -358,7 +359,7 @@ mod tests {
     use crate::testing::{Fixture, completed, pruned, reported, started};
 
     #[tokio::test]
-    async fn what_was_imported_is_written_too() {
+    async fn what_was_imported_of_the_same_objective_is_written_too() {
         let fixture = Fixture::new(Direction::Maximize).await;
         let own = json!({ "optimizer": "sgd", "optimizer.sgd.lr": 0.1, "flip": true });
         let params: Params = serde_json::from_value(own.clone()).unwrap();
@@ -371,10 +372,10 @@ mod tests {
             .tell(&[imported(0.6, None), started(0, own.clone()), completed(0, 0.7), imported(0.8, Some("day"))])
             .await;
         let path = fixture.dir.path().join("optuna.db");
-        assert_eq!(fixture.store.export_optuna(&fixture.study, &path).await.unwrap(), 3);
+        assert_eq!(fixture.store.export_optuna(&fixture.study, &path).await.unwrap(), 2);
         let study = read_optuna(&path, None).await.unwrap();
         let found: Vec<(u64, f64)> = study.trials.iter().map(|trial| (trial.number, trial.value)).collect();
-        assert_eq!(found, [(0, 0.7), (1, 0.6), (2, 0.8)]);
+        assert_eq!(found, [(0, 0.7), (1, 0.6)]);
         assert!(study.trials.iter().all(|trial| trial.params == params));
     }
 

@@ -59,6 +59,32 @@ fn a_study_starts_from_an_earlier_one_and_from_points_of_ones_own() {
 }
 
 #[test]
+fn a_first_study_starts_from_what_did_best_elsewhere() {
+    let place = Workplace::new(&study(4, "sampler = 'auto'"));
+    let printed = place.succeed(&RUN);
+    assert!(printed.contains("from `shipped/cifar10`: its 3 settings make 2 points of this space"), "{printed}");
+    let mut trials = place.trials();
+    trials.sort_by_key(|trial| trial.number);
+    let why: Vec<String> = trials.into_iter().map(|trial| trial.why).collect();
+    assert_eq!(why[0], "enqueued", "the recipe comes first: {why:?}");
+    assert!(why[1..].iter().all(|why| why.starts_with("among the best of `shipped/")), "{why:?}");
+    place.succeed(&["replay"]);
+
+    let named = |name: &str, list: &str| {
+        let text = study(2, &format!("sampler = 'auto'\nwarm_start = [{list}]"));
+        fs::write(place.path("other.toml"), text.replace("name = \"small\"", &format!("name = \"{name}\""))).unwrap();
+        place.run(&["run", "other.toml", "--no-web"])
+    };
+    let blank = String::from_utf8_lossy(&named("blank", "").stdout).into_owned();
+    assert!(!blank.contains("shipped"), "{blank}");
+    let one = String::from_utf8_lossy(&named("one", "'shipped/mnist'").stdout).into_owned();
+    assert!(one.contains("from `shipped/mnist`") && !one.contains("cifar10"), "{one}");
+    let misspelt = named("misspelt", "'shipped/minst'");
+    let errors = String::from_utf8_lossy(&misspelt.stderr).into_owned();
+    assert!(!misspelt.status.success() && errors.contains("shipped/cifar10, shipped/mnist"), "{errors}");
+}
+
+#[test]
 fn the_winner_keeps_the_constraints_whatever_the_others_reach() {
     // Only the enqueued rate is small enough, and it learns least.
     let head = study(5, "sampler = 'random'\nconstraints = ['lr <= 0.0011']");

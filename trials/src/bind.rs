@@ -71,6 +71,27 @@ pub fn bind_trial(base: &Recipe, trials: &[Trial], trial: TrialNumber) -> Result
 
 /// The point that a recipe is, if it lies in the space.
 pub fn point_of(recipe: &Recipe, space: &SearchSpace) -> Result<Params, PointError> {
+    let params = read(recipe, space, value_of)?;
+    space.contains(&params).map(|()| params)
+}
+
+/// The point of the space nearest to a recipe: a number goes to the nearest bound, step or number of a list, and what is
+/// fixed is as it is. `None` where the recipe chooses something that is no choice of the space.
+pub fn nearest_point(recipe: &Recipe, space: &SearchSpace) -> Option<Params> {
+    let nearest = |place: &Json, parameter: &Parameter| match &parameter.distribution {
+        Distribution::Fixed { value } => Some(value.clone()),
+        distribution => Some(distribution.nearest(&value_of(place, parameter)?)),
+    };
+    let params = read(recipe, space, nearest).ok()?;
+    space.contains(&params).is_ok().then_some(params)
+}
+
+/// A value for each parameter that is active, of its place in the recipe.
+fn read(
+    recipe: &Recipe,
+    space: &SearchSpace,
+    value: impl Fn(&Json, &Parameter) -> Option<ParamValue>,
+) -> Result<Params, PointError> {
     let mut recipe = serde_json::to_value(recipe).expect("a recipe is JSON");
     let mut params = Params::default();
     for parameter in &space.0 {
@@ -79,12 +100,12 @@ pub fn point_of(recipe: &Recipe, space: &SearchSpace) -> Result<Params, PointErr
             .as_ref()
             .is_none_or(|when| params.get(&when.parent).is_some_and(|value| when.equals.contains(value)));
         if is_active {
-            let value = place(&mut recipe, &parameter.name).and_then(|place| value_of(place, parameter));
+            let value = place(&mut recipe, &parameter.name).and_then(|place| value(place, parameter));
             let value = value.ok_or_else(|| PointError::Missing { param: parameter.name.clone() })?;
             params.0.insert(parameter.name.clone(), value);
         }
     }
-    space.contains(&params).map(|()| params)
+    Ok(params)
 }
 
 /// What a trial of an earlier study is in another one; `None` if it does not lie in its space, or was trained with another

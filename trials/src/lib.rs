@@ -8,6 +8,7 @@ pub mod executor;
 pub mod forecast;
 pub mod gpus;
 pub mod launch;
+pub mod nights;
 pub mod notify;
 pub mod pace;
 pub mod packing;

@@ -91,10 +91,17 @@ pub struct Knowledge {
     /// When there is too little left to gain.
     #[serde(default)]
     pub terminate: Option<Terminate>,
-    /// Earlier studies of the store to start from, by name.
-    pub warm_start: Vec<String>,
+    /// Earlier studies of the store to start from, by name; those that come with the program, if it is left out.
+    pub warm_start: Option<Vec<String>>,
     /// Points that are tried first, in order.
     pub enqueue: Vec<Params>,
+}
+
+impl Knowledge {
+    /// The earlier studies that the study file names.
+    fn named(&self) -> &[String] {
+        self.warm_start.as_deref().unwrap_or_default()
+    }
 }
 
 impl Plan {
@@ -146,7 +153,7 @@ impl Plan {
             ("search.forbid", self.knowledge.forbid == later.knowledge.forbid),
             ("search.constraints", self.knowledge.constraints == later.knowledge.constraints),
             ("search.terminate", self.knowledge.terminate == later.knowledge.terminate),
-            ("search.warm_start", self.knowledge.warm_start == later.knowledge.warm_start),
+            ("search.warm_start", self.knowledge.named() == later.knowledge.named()),
             ("search.sampler", self.sampler == later.sampler),
             ("search.pruner", self.pruner == later.pruner),
             ("search.baseline", self.baseline == later.baseline),

@@ -87,8 +87,8 @@ struct SearchTable {
     forbid: Vec<String>,
     /// What a good trial keeps, as `epoch_seconds <= 30`.
     constraints: Vec<String>,
-    /// Earlier studies of the store to start from.
-    warm_start: Vec<String>,
+    /// Earlier studies of the store to start from; those that come with the program, if it is left out.
+    warm_start: Option<Vec<String>>,
     /// When there is too little left to gain.
     terminate: Option<Terminate>,
 }
@@ -101,7 +101,7 @@ impl Default for SearchTable {
             baseline: true,
             forbid: Vec::new(),
             constraints: Vec::new(),
-            warm_start: Vec::new(),
+            warm_start: None,
             terminate: None,
         }
     }

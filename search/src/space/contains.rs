@@ -1,8 +1,10 @@
-//! Whether a point lies in a space: exactly the active parameters, each with a value of its distribution.
+//! Whether a point lies in a space: exactly the active parameters, each with a value of its distribution; and which value of
+//! a distribution is nearest to one that it does not take.
 
 use thiserror::Error;
 
 use super::{Distribution, Scale, SearchSpace};
+use crate::domain::Axis;
 use crate::params::{ParamValue, Params};
 
 /// How far beside a bound or a step a real number may lie, relative to the greater bound.
@@ -79,6 +81,24 @@ impl Distribution {
                 _ => false,
             },
             Distribution::Fixed { value: only } => only.same(value),
+        }
+    }
+
+    /// The value itself where the distribution takes it, else the number that is nearest among those it takes. What is no
+    /// number, or has none to go to, stays as it is.
+    pub fn nearest(&self, value: &ParamValue) -> ParamValue {
+        let Some(number) = value.as_f64().filter(|number| number.is_finite() && !self.takes(value)) else {
+            return value.clone();
+        };
+        match self {
+            Self::Float { low, high, .. } => Axis::new(self).nearest(number.clamp(*low, *high)),
+            Self::Int { low, high, .. } => Axis::new(self).nearest(number.clamp(*low as f64, *high as f64)),
+            Self::Ordinal { choices } | Self::Categorical { choices } => {
+                let distances = choices.iter().filter_map(|choice| Some(((choice.as_f64()? - number).abs(), choice)));
+                let nearest = distances.min_by(|(a, _), (b, _)| a.total_cmp(b));
+                nearest.map_or(value, |(_, choice)| choice).clone()
+            }
+            Self::Permutation { .. } | Self::Fixed { .. } => value.clone(),
         }
     }
 }

@@ -37,6 +37,8 @@ pub async fn import(runs: &Path, arguments: &ImportOptuna) -> Result<Ending> {
     let folder = studies::folder(runs, &plan.name);
     std::fs::create_dir_all(&folder).into_diagnostic()?;
     let _lock = run::lock(&folder, &plan.name)?;
+    // What Optuna found of this very objective is a better start than what did well elsewhere.
+    plan.knowledge.warm_start.get_or_insert_default();
     let row = run::find_or_create(&store, &plan).await?;
     let log = store.events(row.id, Seq::START).await.into_diagnostic()?;
     let (mut events, mut outside, mut known) = (Vec::new(), Vec::new(), 0);
