@@ -7,9 +7,9 @@ best validation accuracy against the clock.
 Needs torch, optuna, and matplotlib for the plot. Both sides train on the same images and validate on the same, and both try
 the study file's [recipe] first. They run at the same time, each on its own half of the cores; with --turns one after the other,
 each on all of them. Ours starts from the nights that come with it (configs/nights); with --start both, Optuna is given these
-settings too, with --start none neither has them. FOLDER keeps what was measured: a seed that is there is not run again, nor, with --turns, a side of it
-(FOLDER/seed-1/ours.json, FOLDER/seed-1/optuna.json). Markdown goes to standard output, as docs/results.md quotes it, and the
-plot to FOLDER/sweep.svg.
+settings too, with --start none neither has them. FOLDER keeps what was measured, and does not know with which --start: a seed
+that is there is not run again, nor, with --turns, a side of it (FOLDER/seed-1/ours.json, FOLDER/seed-1/optuna.json). Markdown
+goes to standard output, as docs/results.md quotes it, and the plot to FOLDER/sweep.svg.
 """
 
 import argparse
