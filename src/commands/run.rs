@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, ZonedDateTime, civil};
 use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_search::{Event, Study};
+use nightsweep_search::{Event, Params, Study};
 use nightsweep_store::{LockError, NewStudy, Seq, Store, StudyLock, StudyRow};
 use nightsweep_trainer::Metric;
 use nightsweep_trainer::data::{self, GeneratedImages};
@@ -359,27 +359,31 @@ async fn enqueue(store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The results of earlier studies as events of this one, as far as they lie in its space.
+/// What the study starts from, as events of it: the nights that come with the program, then earlier studies, as far as their
+/// results lie in its space.
 async fn warm_start(store: &Store, plan: &Plan) -> Result<Vec<Event>> {
-    let mut events = Vec::new();
-    let Some(names) = &plan.knowledge.warm_start else {
-        for night in nights::of(plan) {
-            let points = shipped(night, plan);
-            if !points.is_empty() {
-                say_shipped(night, &points);
-            }
-            events.extend(points);
-        }
-        return Ok(events);
+    let imported =
+        |name: &str, (params, value): (Params, f64)| Event::Imported { params, value, from: Some(name.to_owned()) };
+    let (shipped, studies): (Vec<&String>, Vec<&String>) =
+        plan.knowledge.named().iter().partition(|name| name.starts_with(nights::PREFIX));
+    let nights: Vec<&nights::Night> = match plan.knowledge.warm_start {
+        Some(_) => shipped.iter().map(|name| shipped_night(name, plan)).collect::<Result<_>>()?,
+        None => nights::of(plan).iter().collect(),
     };
-    for name in names {
-        if name.starts_with(nights::PREFIX) {
-            let night = shipped_night(name, plan)?;
-            let points = shipped(night, plan);
-            say_shipped(night, &points);
-            events.extend(points);
-            continue;
+    let mut events = Vec::new();
+    for night in nights {
+        let points = night.points(plan);
+        if !points.is_empty() || !shipped.is_empty() {
+            println!(
+                "from `{}`: its {} settings make {} points of this space",
+                night.name,
+                night.count(),
+                points.len()
+            );
         }
+        events.extend(points.into_iter().map(|point| imported(&night.name, point)));
+    }
+    for name in studies {
         let row = studies::find(store, Some(name)).await?;
         let earlier = studies::plan(&row)?;
         if earlier.metric != plan.metric {
@@ -389,14 +393,14 @@ async fn warm_start(store: &Store, plan: &Plan) -> Result<Vec<Event>> {
             ));
         }
         let study = studies::told(store, &row, &earlier).await?;
-        let complete = || study.trials().iter().filter_map(|trial| Some((&trial.params, trial.value?)));
+        let complete: Vec<_> = study.trials().iter().filter_map(|trial| Some((&trial.params, trial.value?))).collect();
         let known = events.len();
-        for (params, value) in complete() {
+        for (params, value) in &complete {
             let params = bind::carry_over(&earlier.recipe, params, &plan.recipe, &plan.space);
-            let params = params.filter(|params| !plan.knowledge.forbid.iter().any(|forbid| forbid.forbids(params)));
-            events.extend(params.map(|params| Event::Imported { params, value, from: Some(name.clone()) }));
+            let params = params.filter(|params| !plan.knowledge.forbids(params));
+            events.extend(params.map(|params| imported(name, (params, *value))));
         }
-        println!("from `{name}`: {} of {} trials lie in this space", events.len() - known, complete().count());
+        println!("from `{name}`: {} of {} trials lie in this space", events.len() - known, complete.len());
     }
     Ok(events)
 }
@@ -416,16 +420,6 @@ fn shipped_night(name: &str, plan: &Plan) -> Result<&'static nights::Night> {
         ));
     }
     Ok(night)
-}
-
-/// What a night that comes with the program found, as events of this study.
-fn shipped(night: &nights::Night, plan: &Plan) -> Vec<Event> {
-    let event = |(params, value)| Event::Imported { params, value, from: Some(night.name.clone()) };
-    night.points(plan).into_iter().map(event).collect()
-}
-
-fn say_shipped(night: &nights::Night, points: &[Event]) {
-    println!("from `{}`: its {} settings make {} points of this space", night.name, night.count(), points.len());
 }
 
 async fn open_pages(

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
+use nightsweep_kernels::update::Towards;
 
+use crate::cpu;
 use crate::recipe::Ema;
 use crate::weights::{self, MismatchError, NamedTensors};
 
@@ -103,8 +105,11 @@ impl ModuleMapper for Follow {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(new) = self.tensors.remove(&self.path.join(".")) else { return param };
         param.map(|mean| {
-            let new = new.reshape::<D, _>(mean.dims());
-            mean.mul_scalar(1.0 - self.share) + new.mul_scalar(self.share)
+            let dims = mean.dims();
+            let mean: Tensor<1> = mean.reshape([-1]);
+            let at_once = cpu::step(Towards(self.share), &mean, &new, []).map(|(mean, [])| mean);
+            let mean = at_once.unwrap_or_else(|| mean.mul_scalar(1.0 - self.share) + new.mul_scalar(self.share));
+            mean.reshape::<D, _>(dims)
         })
     }
 }

@@ -511,7 +511,7 @@ mod training;
 mod transformer;
 
 pub use pool::{global_average, max_pool};
-pub use training::{adam, cross_entropy, sgd};
+pub use training::{cross_entropy, square_sum, step};
 pub use transformer::{attention, dense, layer_norm};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The training stack: data, augmentation, models, optimizers, schedules and checkpoints, on burn.
 
 pub mod augment;
-mod average;
+pub mod average;
 pub mod batches;
 pub mod checkpoint;
 pub mod cpu;

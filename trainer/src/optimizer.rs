@@ -60,9 +60,9 @@ impl Optimizer {
     /// Makes one update of every parameter that has a gradient.
     pub fn step<M: Module>(&mut self, model: M, mut gradients: Gradients, rates: Rates) -> M {
         let head = last_module(&model);
-        self.clip.apply(&mut gradients, &model, &head);
+        let scale = self.clip.apply(&mut gradients, &model, &head);
         self.updates += 1;
-        model.map(&mut Step { optimizer: self, gradients: gradients.sums, head, rates, path: Vec::new() })
+        model.map(&mut Step { optimizer: self, gradients: gradients.sums, scale, head, rates, path: Vec::new() })
     }
 
     /// Updates made so far.
@@ -161,6 +161,8 @@ impl ModuleVisitor for LastParameter {
 struct Step<'a> {
     optimizer: &'a mut Optimizer,
     gradients: BTreeMap<String, Tensor<1>>,
+    /// What the gradients are to be multiplied by.
+    scale: f64,
     head: String,
     rates: Rates,
     path: Vec<String>,
@@ -182,15 +184,17 @@ impl ModuleMapper for Step<'_> {
         param.map(|weight| {
             let shape = weight.dims();
             let before: Tensor<1> = weight.clone().inner().reshape([-1]);
-            let after = self.optimizer.spec.rule().update(Update {
+            let update = Update {
                 weight: before.clone(),
                 gradient,
+                scale: self.scale,
                 slots: &mut slots,
                 shape: &shape,
                 is_head: module_of(&path) == self.head,
                 count: self.optimizer.updates,
                 rates: self.rates,
-            });
+            };
+            let after = update.by(self.optimizer.spec.rule());
             let after = self.optimizer.look_ahead(&path, before, after);
             self.optimizer.slots.insert(path, slots);
             weights::tracked_as(after.reshape::<D, _>(shape), &weight)

@@ -28,8 +28,8 @@ pub use loss::{
 };
 pub use mixing::Mixing;
 pub use model::{
-    CifarResnet, Coatnet, CoatnetSize, ConvStyle, Convnet, Efficientnet, Hybrid, Mlp, ModelSpec, NormKind, Resnet,
-    Stem, TokenPool, Vit, VitSized, Wrn,
+    CifarResnet, Coatnet, CoatnetSize, ConvStyle, Convnet, Efficientnet, Family, Hybrid, Mlp, ModelSpec, NormKind,
+    Resnet, Stem, TokenPool, Vit, VitSized, Wrn,
 };
 pub use optimizer::{
     Adafactor, Adam, AdamThenSgd, Adamw, Ema, Lamb, Lars, Lion, Lookahead, LrScaling, Muon, MuonStepSize,

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use nightsweep_search::{Distribution, ParamValue, Params, SamplerKind};
 use nightsweep_trainer::Recipe;
-use nightsweep_trainer::recipe::{LrScaling, overlay};
+use nightsweep_trainer::recipe::{Family, LrScaling, ModelSpec, overlay};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -15,12 +15,6 @@ use crate::plan::Plan;
 
 /// What their names begin with; no study's of one's own can.
 pub const PREFIX: &str = "shipped/";
-
-/// Networks of 3×3 convolutions, each with a norm, that take much the same settings: those with shortcuts, …
-const RESIDUAL: [&str; 9] =
-    ["resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet18", "resnet34", "resnet50", "wrn"];
-/// … and the one without.
-const PLAIN: &str = "convnet";
 
 static SHIPPED: LazyLock<Vec<Night>> = LazyLock::new(|| {
     let read = |(data, text): (&str, &str)| {
@@ -87,9 +81,14 @@ impl Night {
     /// Its settings as points of the study's space, as near as that allows, each with its accuracy, best first. Settings of an
     /// optimizer, of a kind of network, or of another choice that the study does not have are left out.
     pub fn points(&self, plan: &Plan) -> Vec<(Params, f64)> {
+        let first = plan.default.as_ref().and_then(|point| bind::bind(&plan.recipe, point).ok());
+        let first = first.unwrap_or_else(|| plan.recipe.clone());
+        let networks = networks(plan, &first);
+        let first = serde_json::to_value(first).expect("a recipe is JSON");
         let mut points: Vec<(Params, f64)> = Vec::new();
         for known in &self.trials {
-            let point = known.point(plan).filter(|point| points.iter().all(|(other, _)| other != point));
+            let point = known.point(plan, &first, &networks);
+            let point = point.filter(|point| points.iter().all(|(other, _)| other != point));
             points.extend(point.map(|point| (point, known.val_accuracy)));
         }
         points
@@ -98,45 +97,42 @@ impl Night {
 
 impl Known {
     /// The settings over the recipe that the study tries first, for the network that is most like the one they were found with.
-    fn point(&self, plan: &Plan) -> Option<Params> {
-        let first = plan.default.as_ref().and_then(|point| bind::bind(&plan.recipe, point).ok());
-        let first = serde_json::to_value(first.as_ref().unwrap_or(&plan.recipe)).expect("a recipe is JSON");
-        self.networks(plan).into_iter().find_map(|network| {
+    fn point(&self, plan: &Plan, first: &Json, networks: &[ModelSpec]) -> Option<Params> {
+        let own: ModelSpec = serde_json::from_value(self.recipe["model"].clone()).ok()?;
+        let like =
+            networks.iter().filter(|network| !same_kind(*network, &own) && are_like(network.family(), own.family()));
+        let mut like: Vec<&ModelSpec> = like.collect();
+        like.sort_by_key(|network| network.family() != own.family());
+        [&own].into_iter().chain(like).find_map(|network| {
             let mut whole = first.clone();
             overlay(&mut whole, &self.recipe);
-            if network != kind(&self.recipe["model"]) {
-                let is_of_the_recipe = kind(&first["model"]) == network;
-                whole["model"] = if is_of_the_recipe { first["model"].clone() } else { json!({ "kind": network }) };
+            if !same_kind(network, &own) {
+                whole["model"] = serde_json::to_value(network).expect("a network is JSON");
             }
             let whole: Recipe = serde_json::from_value(whole).ok()?;
             let point = bind::nearest_point(&whole, &plan.space)?;
             let trained = bind::bind(&plan.recipe, &point).ok()?;
             let is_it = same_kind(&trained.model, &whole.model) && same_kind(&trained.optimizer, &whole.optimizer);
-            (is_it && !plan.knowledge.forbid.iter().any(|forbid| forbid.forbids(&point))).then_some(point)
+            (is_it && !plan.knowledge.forbids(&point)).then_some(point)
         })
-    }
-
-    /// Networks that the settings may serve, the most alike first: the one that they were found with, residual ones for a
-    /// residual one; of these the recipe's, then the space's in its order.
-    fn networks(&self, plan: &Plan) -> Vec<String> {
-        let own = kind(&self.recipe["model"]);
-        let recipe = serde_json::to_value(&plan.recipe.model).expect("a network is JSON");
-        let searched: &[ParamValue] = match plan.space.get("model").map(|parameter| &parameter.distribution) {
-            Some(Distribution::Categorical { choices }) => choices,
-            Some(Distribution::Fixed { value }) => std::slice::from_ref(value),
-            _ => &[],
-        };
-        let is_related = |network: &str| RESIDUAL.contains(&network) || network == PLAIN;
-        let others = [kind(&recipe)].into_iter().chain(searched.iter().filter_map(ParamValue::as_str));
-        let mut networks: Vec<&str> = [own].into_iter().chain(others).collect();
-        networks.retain(|network| *network == own || is_related(network) && is_related(own));
-        networks.sort_by_key(|network| (*network != own, RESIDUAL.contains(network) != RESIDUAL.contains(&own)));
-        networks.into_iter().map(str::to_owned).collect()
     }
 }
 
-fn kind(value: &Json) -> &str {
-    value["kind"].as_str().unwrap_or_default()
+/// Those that the study can train: the network of what it tries first, and the space's in its order.
+fn networks(plan: &Plan, first: &Recipe) -> Vec<ModelSpec> {
+    let searched: &[ParamValue] = match plan.space.get("model").map(|parameter| &parameter.distribution) {
+        Some(Distribution::Categorical { choices }) => choices,
+        Some(Distribution::Fixed { value }) => std::slice::from_ref(value),
+        _ => &[],
+    };
+    let searched = searched.iter().filter_map(ParamValue::as_str);
+    let searched = searched.filter_map(|kind| serde_json::from_value(json!({ "kind": kind })).ok());
+    [first.model.clone()].into_iter().chain(searched.filter(|network| !same_kind(network, &first.model))).collect()
+}
+
+/// Whether the settings of one may serve the other: both are 3×3 convolutions, each with a norm.
+fn are_like(one: Family, other: Family) -> bool {
+    [one, other].iter().all(|family| matches!(family, Family::Plain | Family::Residual))
 }
 
 fn same_kind<T>(one: &T, other: &T) -> bool {

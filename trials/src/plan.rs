@@ -98,8 +98,13 @@ pub struct Knowledge {
 }
 
 impl Knowledge {
+    /// Whether a rule forbids the point.
+    pub fn forbids(&self, point: &Params) -> bool {
+        self.forbid.iter().any(|forbid| forbid.forbids(point))
+    }
+
     /// The earlier studies that the study file names.
-    fn named(&self) -> &[String] {
+    pub fn named(&self) -> &[String] {
         self.warm_start.as_deref().unwrap_or_default()
     }
 }

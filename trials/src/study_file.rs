@@ -231,7 +231,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
     };
     searched.validate().map_err(|error| Mistake::new(search_span(&error, table("search")), deepest(&error)))?;
     let default = bind::point_of(&file.recipe, &space).ok();
-    let default = default.filter(|point| !knowledge.forbid.iter().any(|forbid| forbid.forbids(point)));
+    let default = default.filter(|point| !knowledge.forbids(point));
     Ok(Plan {
         name: file.study.name,
         metric: file.study.metric,

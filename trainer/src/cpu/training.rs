@@ -9,7 +9,7 @@ use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Int, Tensor};
 use nightsweep_kernels::CrossEntropy;
-use nightsweep_kernels::update::{Adam, Sgd};
+use nightsweep_kernels::update::{self, Rule};
 
 use super::{Shared, Tracking, contiguous, finish, from_numbers, into_numbers, numbers, plain, tracked};
 
@@ -47,21 +47,26 @@ impl Backward<Flex, 1> for MeanCrossEntropy {
     }
 }
 
-/// A step of stochastic gradient descent: the new weight, and the new velocity for the old one (zeros at first).
-pub fn sgd(rule: Sgd, weight: &Tensor<1>, gradient: &Tensor<1>, velocity: Tensor<1>) -> Option<[Tensor<1>; 2]> {
+/// An update by a rule: the new weight, and the new state for the old one (zeros at first).
+pub fn step<const N: usize>(
+    rule: impl Rule<N>,
+    weight: &Tensor<1>,
+    gradient: &Tensor<1>,
+    state: [Tensor<1>; N],
+) -> Option<(Tensor<1>, [Tensor<1>; N])> {
     let [weight, gradient] = [plain(weight)?, plain(gradient)?].map(contiguous);
-    let mut velocity = into_numbers(plain(&velocity)?);
-    let new = rule.step(numbers(&weight), numbers(&gradient), &mut velocity);
-    Some([new, velocity].map(flat))
+    let state = state.map(|state| plain(&state));
+    if state.iter().any(Option::is_none) {
+        return None;
+    }
+    let mut state = state.map(|state| into_numbers(state.expect("it was looked at")));
+    let new = update::step(rule, numbers(&weight), numbers(&gradient), state.each_mut().map(Vec::as_mut_slice));
+    Some((flat(new), state.map(flat)))
 }
 
-/// A step of Adam or AdamW: the new weight, and the new moments for the old ones (zeros at first).
-pub fn adam(rule: Adam, weight: &Tensor<1>, gradient: &Tensor<1>, moments: [Tensor<1>; 2]) -> Option<[Tensor<1>; 3]> {
-    let [weight, gradient] = [plain(weight)?, plain(gradient)?].map(contiguous);
-    let [first, second] = moments.map(|moment| plain(&moment));
-    let [mut first, mut second] = [first?, second?].map(into_numbers);
-    let new = rule.step(numbers(&weight), numbers(&gradient), [&mut first, &mut second]);
-    Some([new, first, second].map(flat))
+/// The sum of the squares of a tensor without gradients.
+pub fn square_sum(tensor: &Tensor<1>) -> Option<f64> {
+    Some(update::square_sum(numbers(&contiguous(plain(tensor)?))))
 }
 
 fn flat(numbers: Vec<f32>) -> Tensor<1> {

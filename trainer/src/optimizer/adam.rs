@@ -1,6 +1,7 @@
 //! Adam and what is built on it: AdamW, LAMB, and Adam that gives way to SGD.
 
 use burn::tensor::Tensor;
+use nightsweep_kernels::update as kernels;
 
 use super::update::{Rule, Update, norm};
 use crate::cpu;
@@ -9,24 +10,26 @@ use crate::recipe::{Adam, AdamThenSgd, Adamw, Lamb, Sgd};
 /// torch.optim.Adam.
 impl Rule for Adam {
     fn update(&self, mut it: Update) -> Tensor<1> {
-        let betas = [self.beta1, self.beta2];
-        if let Some(new) = adapt_on_cpu(&mut it, betas, self.epsilon, [self.weight_decay, 0.0]) {
-            return new;
-        }
         it.penalize(self.weight_decay);
         adapt(it, self.beta1, self.beta2, self.epsilon)
+    }
+
+    fn update_at_once(&self, it: &mut Update) -> Option<Tensor<1>> {
+        let penalty = if it.is_vector() { 0.0 } else { self.weight_decay };
+        adapt_at_once(it, [self.beta1, self.beta2], self.epsilon, [penalty, 0.0])
     }
 }
 
 /// torch.optim.AdamW.
 impl Rule for Adamw {
     fn update(&self, mut it: Update) -> Tensor<1> {
-        let betas = [self.beta1, self.beta2];
-        if let Some(new) = adapt_on_cpu(&mut it, betas, self.epsilon, [0.0, self.weight_decay]) {
-            return new;
-        }
         it.decay(self.weight_decay);
         adapt(it, self.beta1, self.beta2, self.epsilon)
+    }
+
+    fn update_at_once(&self, it: &mut Update) -> Option<Tensor<1>> {
+        let decay = if it.is_vector() { 0.0 } else { it.rates.lr * self.weight_decay };
+        adapt_at_once(it, [self.beta1, self.beta2], self.epsilon, [0.0, decay])
     }
 }
 
@@ -45,6 +48,17 @@ impl Rule for Lamb {
         let trust = trust.mask_fill(weight.equal_elem(0.0), 1.0).mask_fill(step.equal_elem(0.0), 1.0);
         it.weight - direction * trust.mul_scalar(it.rates.lr)
     }
+
+    fn update_at_once(&self, it: &mut Update) -> Option<Tensor<1>> {
+        let (moments, lacks) = moments(it, [self.beta1, self.beta2], self.epsilon);
+        let is_vector = it.is_vector();
+        let decay = if is_vector { 0.0 } else { self.weight_decay };
+        let direction = it.at_once(kernels::AdamDirection { moments, correction: 1.0 / lacks, decay })?;
+        let (weight, step) = (it.weight_norm()?, cpu::square_sum(&direction)?.sqrt());
+        let trust = if is_vector || weight == 0.0 || step == 0.0 { 1.0 } else { weight / step };
+        let (new, []) = cpu::step(kernels::Along(-it.rates.lr * trust), &it.weight, &direction, [])?;
+        Some(new)
+    }
 }
 
 /// Which of the two it is follows from the epoch; the other's slots are dropped.
@@ -56,29 +70,28 @@ impl Rule for AdamThenSgd {
             false => Sgd { lr: sgd_lr, momentum, nesterov, weight_decay }.update(it),
         }
     }
+
+    fn update_at_once(&self, it: &mut Update) -> Option<Tensor<1>> {
+        let Self { lr, beta1, beta2, epsilon, sgd_lr, momentum, nesterov, weight_decay, switch_epoch } = *self;
+        match it.rates.epoch < switch_epoch {
+            true => Adam { lr, beta1, beta2, epsilon, weight_decay }.update_at_once(it),
+            false => Sgd { lr: sgd_lr, momentum, nesterov, weight_decay }.update_at_once(it),
+        }
+    }
 }
 
-/// Adam (with the first decay) or AdamW (with the second) in one pass.
-fn adapt_on_cpu(it: &mut Update, [beta1, beta2]: [f64; 2], epsilon: f64, decays: [f64; 2]) -> Option<Tensor<1>> {
-    if !cpu::is_at_home(&it.weight) {
-        return None;
-    }
+/// [`adapt`] in one pass, with Adam's decay or AdamW's.
+fn adapt_at_once(it: &mut Update, betas: [f64; 2], epsilon: f64, [penalty, decay]: [f64; 2]) -> Option<Tensor<1>> {
+    let (moments, lacks) = moments(it, betas, epsilon);
+    it.at_once(kernels::Adam { moments, lr: it.rates.lr / lacks, penalty, decay })
+}
+
+/// What the kernels keep, and the share that the first moment has of the whole mean.
+fn moments(it: &Update, [beta1, beta2]: [f64; 2], epsilon: f64) -> (kernels::Moments, f64) {
     let beta1 = it.momentum(beta1);
     let lacks = |beta: f64| 1.0 - beta.powf(it.count as f64);
-    let [penalty, decay] = if it.is_vector() { [0.0; 2] } else { decays };
-    let rule = nightsweep_kernels::update::Adam {
-        lr: it.rates.lr / lacks(beta1),
-        beta1,
-        beta2,
-        correction: 1.0 / lacks(beta2).sqrt(),
-        epsilon,
-        penalty,
-        decay: it.rates.lr * decay,
-    };
-    let moments = it.take_or_zeros();
-    let [weight, first, second] = cpu::adam(rule, &it.weight, &it.gradient, moments)?;
-    it.slots.extend([first, second]);
-    Some(weight)
+    let correction = 1.0 / lacks(beta2).sqrt();
+    (kernels::Moments { scale: it.scale, beta1, beta2, correction, epsilon }, lacks(beta1))
 }
 
 fn adapt(mut it: Update, beta1: f64, beta2: f64, epsilon: f64) -> Tensor<1> {

@@ -26,7 +26,9 @@ impl Clip {
         Self { value: recipe.clip_value, adaptive: recipe.clip_adaptive, norm: recipe.clip_norm }
     }
 
-    pub(super) fn apply<M: Module>(self, gradients: &mut Gradients, model: &M, head: &str) {
+    /// What the gradients are yet to be multiplied by is returned; it is 1 where they lie on a GPU, which nobody is to wait
+    /// for.
+    pub(super) fn apply<M: Module>(self, gradients: &mut Gradients, model: &M, head: &str) -> f64 {
         if self.value > 0.0 {
             gradients.map(|_, gradient| gradient.clamp(-self.value, self.value));
         }
@@ -35,13 +37,20 @@ impl Clip {
             let limit = self.adaptive;
             model.visit(&mut Adaptive { gradients: &mut gradients.sums, head, limit, path: Vec::new() });
         }
-        if self.norm > 0.0
-            && let Some(norm) = gradients.norm()
-        {
-            // As torch's `clip_grad_norm_`.
+        if self.norm <= 0.0 {
+            return 1.0;
+        }
+        // As torch's `clip_grad_norm_`.
+        if let Some(norm) = gradients.norm_on_cpu() {
+            let scale = self.norm / (norm + 1e-6);
+            // What is no number stays none.
+            return if scale > 1.0 { 1.0 } else { scale };
+        }
+        if let Some(norm) = gradients.norm() {
             let scale = norm.add_scalar(1e-6).recip().mul_scalar(self.norm).clamp_max(1.0);
             gradients.map(|_, gradient| gradient * scale.clone());
         }
+        1.0
     }
 }
 

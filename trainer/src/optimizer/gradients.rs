@@ -6,6 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, FloatDType, Tensor};
 
+use crate::cpu;
 use crate::weights::{self, NamedTensors};
 
 /// The weighted sum of the gradients of the batches that make one update.
@@ -60,6 +61,11 @@ impl Gradients {
     /// The model a step along these gradients away: each weight plus the factor times its gradient.
     pub(crate) fn shift<M: Module>(&self, model: M, factor: f64) -> M {
         model.map(&mut Shift { sums: &self.sums, factor, path: Vec::new() })
+    }
+
+    /// The norm of all gradients together, if they lie where the kernels for the CPU read.
+    pub(super) fn norm_on_cpu(&self) -> Option<f64> {
+        self.sums.values().map(cpu::square_sum).sum::<Option<f64>>().map(f64::sqrt)
     }
 
     /// The norm of all gradients together, on the device.

@@ -21,7 +21,7 @@ impl Rule for Muon {
             it.rates.lr *= self.adamw_factor;
             // A cycled momentum is the matrices'.
             it.rates.momentum = None;
-            return Adamw { lr, beta1, beta2, epsilon, weight_decay }.update(it);
+            return it.by(&Adamw { lr, beta1, beta2, epsilon, weight_decay });
         }
         it.decay(self.weight_decay);
         let share = 1.0 - it.momentum(self.momentum);

@@ -1,39 +1,21 @@
 //! Stochastic gradient descent, and LARS, which is the same with a rate for each layer.
 
 use burn::tensor::Tensor;
+use nightsweep_kernels::update as kernels;
 
 use super::update::{Rule, Update, norm};
-use crate::cpu;
 use crate::recipe::{Lars, Sgd};
 
 /// torch.optim.SGD with dampening 0: the first momentum is the first gradient.
 impl Rule for Sgd {
     fn update(&self, mut it: Update) -> Tensor<1> {
-        if let Some(new) = self.update_on_cpu(&mut it) {
-            return new;
-        }
         it.penalize(self.weight_decay);
         descend(it, self.momentum, self.nesterov)
     }
-}
 
-impl Sgd {
-    /// The same in one pass.
-    fn update_on_cpu(&self, it: &mut Update) -> Option<Tensor<1>> {
-        let momentum = it.momentum(self.momentum);
-        if momentum == 0.0 || !cpu::is_at_home(&it.weight) {
-            return None;
-        }
-        let rule = nightsweep_kernels::update::Sgd {
-            lr: it.rates.lr,
-            momentum,
-            nesterov: self.nesterov,
-            weight_decay: if it.is_vector() { 0.0 } else { self.weight_decay },
-        };
-        let [velocity] = it.take_or_zeros();
-        let [weight, velocity] = cpu::sgd(rule, &it.weight, &it.gradient, velocity)?;
-        it.slots.push(velocity);
-        Some(weight)
+    fn update_at_once(&self, it: &mut Update) -> Option<Tensor<1>> {
+        let weight_decay = if it.is_vector() { 0.0 } else { self.weight_decay };
+        descend_at_once(it, self.momentum, self.nesterov, [it.scale, weight_decay])
     }
 }
 
@@ -50,6 +32,27 @@ impl Rule for Lars {
         }
         descend(it, self.momentum, self.nesterov)
     }
+
+    fn update_at_once(&self, it: &mut Update) -> Option<Tensor<1>> {
+        if it.is_vector() {
+            return descend_at_once(it, self.momentum, self.nesterov, [it.scale, 0.0]);
+        }
+        let (weight, gradient) = (it.weight_norm()?, it.gradient_norm()?);
+        let is_zero = weight == 0.0 || gradient == 0.0;
+        let decayed = gradient + weight * self.weight_decay + self.epsilon;
+        let trust = if is_zero { 1.0 } else { weight / decayed * self.trust_coefficient };
+        descend_at_once(it, self.momentum, self.nesterov, [it.scale * trust, self.weight_decay * trust])
+    }
+}
+
+/// [`descend`] in one pass: along the gradient times the first factor plus the weight times the second.
+fn descend_at_once(it: &mut Update, momentum: f64, nesterov: bool, factors: [f64; 2]) -> Option<Tensor<1>> {
+    let momentum = it.momentum(momentum);
+    if momentum == 0.0 {
+        return None;
+    }
+    let [scale, weight_decay] = factors;
+    it.at_once(kernels::Sgd { scale, lr: it.rates.lr, momentum, nesterov, weight_decay })
 }
 
 fn descend(mut it: Update, momentum: f64, nesterov: bool) -> Tensor<1> {

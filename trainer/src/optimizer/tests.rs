@@ -148,3 +148,52 @@ fn gradients_of_parts_add_up_to_that_of_the_whole() {
         whole.assert_approx_eq::<f32>(&parts[&path], burn::tensor::Tolerance::absolute(1e-6));
     }
 }
+
+/// What a GPU does operation by operation is the same as what the CPU does in one pass, clipped or not.
+#[test]
+fn in_one_pass_is_as_by_operations() {
+    let device = Device::flex();
+    let tensor = |at: usize, len: usize| {
+        let numbers: Vec<f32> = (0..len).map(|i| ((i * 7 + at * 13) % 29) as f32 / 9.7 - 1.431).collect();
+        Tensor::<1>::from_floats(numbers.as_slice(), &device)
+    };
+    let mut at_once = 0;
+    for Golden { name, recipe, .. } in goldens() {
+        let rule = recipe.optimizer.rule();
+        for (shape, scale) in [([4, 9].as_slice(), 1.0), (&[36], 1.0), (&[4, 9], 0.3), (&[36], 0.3)] {
+            let (mut fused, mut plain) = ((tensor(0, 36), Vec::new()), (tensor(0, 36), Vec::new()));
+            for count in 1..4 {
+                let rates = Rates { epoch: 0, lr: 0.02, momentum: None };
+                let gradient = tensor(count as usize, 36);
+                let scaled = gradient.clone().mul_scalar(scale);
+                let (weight, slots) = &mut fused;
+                let is_head = false;
+                let mut update =
+                    Update { weight: weight.clone(), gradient, scale, slots, shape, is_head, count, rates };
+                let Some(new) = rule.update_at_once(&mut update) else { continue };
+                *weight = new;
+                let (weight, slots) = &mut plain;
+                let update = Update {
+                    weight: weight.clone(),
+                    gradient: scaled,
+                    scale: 1.0,
+                    slots,
+                    shape,
+                    is_head,
+                    count,
+                    rates,
+                };
+                *weight = rule.update(update);
+                let all = |(weight, slots): &(Tensor<1>, Vec<Tensor<1>>)| -> Vec<Vec<f32>> {
+                    [weight].into_iter().chain(slots).map(|it| it.to_data().try_to_vec().unwrap()).collect()
+                };
+                let (fused, plain) = (all(&fused), all(&plain));
+                let differ = |(x, y): (&f32, &f32)| (x - y).abs() > 2e-6;
+                assert_eq!(fused.len(), plain.len(), "{name}");
+                assert!(!fused.concat().iter().zip(&plain.concat()).any(differ), "{name}: {fused:?} and {plain:?}");
+                at_once += 1;
+            }
+        }
+    }
+    assert!(at_once > 100, "{at_once}");
+}

@@ -1,6 +1,9 @@
 //! One parameter in an update, and what every optimizer does with it.
 
 use burn::tensor::Tensor;
+use nightsweep_kernels::update as kernels;
+
+use crate::cpu;
 
 /// What the schedule says of an update.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,12 +20,20 @@ pub struct Rates {
 pub(super) trait Rule {
     /// The new weight; leaves in the slots what the next update needs.
     fn update(&self, it: Update) -> Tensor<1>;
+
+    /// The same in one pass, of what the kernels for the CPU are for, with the gradient yet to be scaled. None if there is
+    /// no such way; the update is as it was then.
+    fn update_at_once(&self, _it: &mut Update) -> Option<Tensor<1>> {
+        None
+    }
 }
 
 /// A parameter and its gradient, flat.
 pub(super) struct Update<'a> {
     pub(super) weight: Tensor<1>,
     pub(super) gradient: Tensor<1>,
+    /// What the gradient is to be multiplied by: 1, or less where the norm of all was too large.
+    pub(super) scale: f64,
     /// What the optimizer left here at the last update; nothing at first.
     pub(super) slots: &'a mut Vec<Tensor<1>>,
     /// The parameter's own shape.
@@ -35,6 +46,36 @@ pub(super) struct Update<'a> {
 }
 
 impl Update<'_> {
+    /// The new weight by a rule.
+    pub(super) fn by(mut self, rule: &dyn Rule) -> Tensor<1> {
+        let new = cpu::is_at_home(&self.weight).then(|| rule.update_at_once(&mut self)).flatten();
+        new.unwrap_or_else(|| {
+            if self.scale != 1.0 {
+                self.gradient = self.gradient.mul_scalar(self.scale);
+                self.scale = 1.0;
+            }
+            rule.update(self)
+        })
+    }
+
+    /// The new weight by a rule of the kernels; leaves the new state in the slots.
+    pub(super) fn at_once<const N: usize>(&mut self, rule: impl kernels::Rule<N>) -> Option<Tensor<1>> {
+        let state = self.take_or_zeros();
+        let (new, state) = cpu::step(rule, &self.weight, &self.gradient, state)?;
+        self.slots.extend(state);
+        Some(new)
+    }
+
+    /// The weight's Euclidean norm, on the CPU.
+    pub(super) fn weight_norm(&self) -> Option<f64> {
+        cpu::square_sum(&self.weight).map(f64::sqrt)
+    }
+
+    /// The scaled gradient's, on the CPU.
+    pub(super) fn gradient_norm(&self) -> Option<f64> {
+        cpu::square_sum(&self.gradient).map(|sum| self.scale * sum.sqrt())
+    }
+
     /// Norms and biases are vectors; only what multiplies activations decays or has a rate of its own.
     pub(super) fn is_vector(&self) -> bool {
         self.shape.len() < 2

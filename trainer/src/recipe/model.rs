@@ -328,7 +328,37 @@ pub enum Stem {
     Large,
 }
 
+/// Networks of one build, which take much the same settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Fully connected.
+    Dense,
+    /// 3×3 convolutions in a row.
+    Plain,
+    /// 3×3 convolutions with shortcuts.
+    Residual,
+    /// Depthwise convolutions between wide and narrow layers.
+    Mobile,
+    /// Attention, over patches or after convolutions.
+    Transformer,
+}
+
 impl ModelSpec {
+    /// How it is built.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Mlp(_) => Family::Dense,
+            Self::Convnet(_) => Family::Plain,
+            Self::Resnet8(_) | Self::Resnet20(_) | Self::Resnet32(_) | Self::Resnet44(_) | Self::Resnet56(_) => {
+                Family::Residual
+            }
+            Self::Resnet18(_) | Self::Resnet34(_) | Self::Resnet50(_) | Self::Wrn(_) => Family::Residual,
+            Self::EfficientnetLite0(_) | Self::EfficientnetB0(_) => Family::Mobile,
+            Self::Vit(_) | Self::VitTiny(_) | Self::VitSmall(_) => Family::Transformer,
+            Self::Hybrid(_) | Self::Coatnet(_) => Family::Transformer,
+        }
+    }
+
     /// The norm of its convolutions, if it has such.
     pub fn norm(&self) -> Option<NormKind> {
         match self {

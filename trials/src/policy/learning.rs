@@ -124,7 +124,7 @@ impl Plan {
         self.recipe.augment.policy = file.policy;
         self.learned = file.learned;
         let point = bind::point_of(&self.recipe, &self.space).ok();
-        let point = point.filter(|point| !self.knowledge.forbid.iter().any(|forbid| forbid.forbids(point)));
+        let point = point.filter(|point| !self.knowledge.forbids(point));
         self.knowledge.enqueue.splice(0..0, point);
     }
 
