@@ -44,10 +44,22 @@ def processor_seconds(process):
     return total / 1e9
 
 
+# What a recipe may do at an update beside SGD's step, or in place of it.
+UPDATES = {
+    "SGD": {},
+    "clip_norm": {"clip_norm": 1.0},
+    "clip_value": {"clip_value": 1.0},
+    "clip_adaptive": {"clip_adaptive": 0.1},
+    "ema": {"ema": {"decay": 0.99}},
+    "lookahead": {"lookahead": {"every": 5}},
+    **{kind: {"optimizer": {"kind": kind}} for kind in "adamw lamb lars lion rmsprop adafactor muon".split()},
+}
+
+
 class Ours:
-    def __init__(self, bench, model, image, threads):
+    def __init__(self, bench, model, image, threads, update={}):
         side = "x".join(map(str, image))
-        command = [bench, json.dumps(model), side, str(BATCH), str(threads)]
+        command = [bench, json.dumps({"model": model, **update}), side, str(BATCH), str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     @property
@@ -61,11 +73,19 @@ class Ours:
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError("our bench ended; its error is above")
-        return float(answer)
+        seconds, pieces, bytes_asked = map(float, answer.split())
+        # What the last steps asked of the allocator.
+        self.asked = (pieces, bytes_asked)
+        return seconds
 
     def seconds(self, steps):
         self.begin(steps)
         return self.end()
+
+    def faults(self):
+        """Pages that the system had to give so far."""
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            return int(file.read().rsplit(")", 1)[1].split()[7])
 
     def close(self):
         self.process.stdin.close()
@@ -148,6 +168,31 @@ def print_scaling(arguments):
             print(f"| {name} | {'×'.join(map(str, image))} | {row} |", flush=True)
 
 
+def print_updates(arguments):
+    """What each kind of update takes of a step more than SGD's with momentum, and what such a step asks of memory."""
+    print(f"batch {BATCH}, f32, one thread; time of a step over that of SGD with momentum, medians of 9 turns\n")
+    print("| net | image | SGD, ms | pieces of memory | MB | new pages | " + " | ".join(list(UPDATES)[1:]) + " |")
+    print("| --- | --- |" + " ---: |" * (3 + len(UPDATES)))
+    for name in arguments.nets.split(","):
+        for image in images_of(name, arguments):
+            sides = [Ours(arguments.bench, NETS[name][0], image, 1, update) for update in UPDATES.values()]
+            try:
+                for side in sides:
+                    side.seconds(2)
+                steps = max(1, round(arguments.seconds / 9 / (sides[0].seconds(2) / 2)))
+                before = sides[0].faults()
+                turns = [[side.seconds(steps) / steps for side in sides] for _ in range(9)]
+                pages = (sides[0].faults() - before) / (9 * steps)
+            finally:
+                for side in sides:
+                    side.close()
+            pieces, asked = (count / steps for count in sides[0].asked)
+            ratios = [statistics.median(turn[at] / turn[0] for turn in turns) for at in range(1, len(UPDATES))]
+            plain = 1e3 * statistics.median(turn[0] for turn in turns)
+            row = f"{plain:.2f} | {pieces:,.0f} | {asked / 1e6:,.1f} | {pages:,.1f} | " + " | ".join(f"{x:.2f}" for x in ratios)
+            print(f"| {name} | {'×'.join(map(str, image))} | {row} |", flush=True)
+
+
 def images_of(name, arguments):
     """The images that a net is asked about."""
     own = NETS[name][2]
@@ -162,7 +207,11 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--seconds", type=float, default=4.0, help="for each side of a row")
     parser.add_argument("--scaling", action="store_true", help="ours alone: several threads against one")
+    parser.add_argument("--updates", action="store_true", help="ours alone: optimizers, clipping and averages against SGD")
     arguments = parser.parse_args()
+    if arguments.updates:
+        print_updates(arguments)
+        return
     if arguments.scaling:
         print_scaling(arguments)
         return

@@ -3,7 +3,8 @@
 #
 #   scripts/bench-train.sh [--python PYTHON] [--nets resnet8,vit] [--images 32x32x3] [--threads 1,2] [--seconds 4]
 #
-# With --scaling, ours alone: on several threads against one, beside what as many processes of one thread do together.
+# With --scaling, ours alone: on several threads against one, beside what as many processes of one thread do together. With
+# --updates, ours alone: what other optimizers, clipping and averaging take, and the memory that a step asks for.
 #
 # PYTHON needs torch; timm for efficientnet_lite0. Markdown goes to standard output, as docs/results.md quotes it.
 set -euo pipefail

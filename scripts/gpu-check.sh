@@ -5,7 +5,7 @@
 #
 # Prints what doctor finds, a short training on the GPU and on the CPU, images per second beside PyTorch's for the same
 # network and batch (where python3 has torch with CUDA), and a short sweep with two workers on the first GPU. What it
-# prints belongs into docs/results.md. Takes about five minutes; exits with 1 if something failed.
+# prints belongs into docs/results.md. Takes some eight minutes; exits with 1 if something failed.
 set -uo pipefail
 
 binary=$(readlink -f "${1:?usage: gpu-check.sh path/to/nightsweep}")
@@ -23,7 +23,7 @@ nproc
 section "doctor"
 check "$binary" doctor
 
-recipe() { # model, batch size, epochs
+recipe() { # model, batch size, epochs, precision
     cat <<END
 seed = { study = 1, trial = 0 }
 data = { path = "fashion-mnist-mini" }
@@ -31,6 +31,7 @@ data = { path = "fashion-mnist-mini" }
 model = { kind = "$1" }
 batch_size = $2
 epochs = $3
+precision = "${4:-f32}"
 optimizer = { kind = "sgd", lr = 0.05 }
 END
 }
@@ -41,10 +42,18 @@ check timeout 300 "$binary" train short.toml --device cuda:0
 check timeout 300 "$binary" train short.toml --device cpu
 
 section "images per second on the GPU (the first epoch compiles kernels)"
+# Dense peaks of an H100 or H200 SXM by NVIDIA's data sheets, TFLOP/s: f32 67, bf16 989. A step takes six operations for
+# each product of a forward pass, of which a 28x28x1 image has so many million.
+declare -A products=([resnet8]=9.145 [resnet20]=30.82 [resnet18]=455.8) peak=([f32]=67 [bf16]=989)
 for model in resnet8 resnet20 resnet18; do
-    recipe $model 256 4 >speed.toml
-    echo "nightsweep $model, batch 256, 28x28x1, f32:"
-    check timeout 300 "$binary" train speed.toml --device cuda:0
+    for precision in f32 bf16; do
+        recipe $model 256 4 $precision >speed.toml
+        echo "nightsweep $model, batch 256, 28x28x1, $precision:"
+        check timeout 300 "$binary" train speed.toml --device cuda:0 >speed.txt
+        cat speed.txt
+        awk -v products="${products[$model]}" -v peak="${peak[$precision]}" '/images\/s$/ { rate = $(NF - 1) }
+            END { flops = 6e-6 * products * rate; printf "%.1f TFLOP/s, %.1f %% of the peak\n", flops, 100 * flops / peak }' speed.txt
+    done
 done
 
 section "PyTorch, resnet18 with the small stem, batch 256, 28x28x1"
@@ -92,7 +101,10 @@ def speed(name, precision, channels_last, compiled):
     for _ in range(50):
         step()
     torch.cuda.synchronize()
-    print(f"torch {torch.__version__} {name}: {50 * 256 / (time.perf_counter() - begin):.0f} images/s", flush=True)
+    rate = 50 * 256 / (time.perf_counter() - begin)
+    flops = 6 * 455.8e6 * rate / 1e12
+    share = 100 * flops / {"f32": 67, "tf32": 495, "bf16": 989}[precision]
+    print(f"torch {torch.__version__} {name}: {rate:.0f} images/s, {flops:.1f} TFLOP/s, {share:.1f} % of the peak", flush=True)
 
 speed("f32 eager", "f32", False, False)
 speed("tf32 eager", "tf32", False, False)

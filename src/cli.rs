@@ -160,8 +160,8 @@ pub struct Slots {
     #[arg(long, value_delimiter = ',')]
     pub devices: Option<Vec<DeviceName>>,
     /// Most trials at once, on the CPU.
-    #[arg(long)]
-    pub workers: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Option<u16>,
     /// Use these GPUs only, as 0,2.
     #[arg(long, value_delimiter = ',', conflicts_with = "devices")]
     pub gpus: Option<Vec<usize>>,
@@ -192,7 +192,7 @@ impl Slots {
     pub fn options(&self) -> SlotOptions {
         SlotOptions {
             devices: self.devices.clone(),
-            workers: self.workers,
+            workers: self.workers.map(usize::from),
             gpus: self.gpus.clone(),
             gpu_memory: self.gpu_memory,
             per_gpu: usize::from(self.per_gpu),

@@ -29,7 +29,7 @@ impl From<Ending> for ExitCode {
 
 /// The exit status of a failure.
 pub fn status(report: &Report) -> ExitCode {
-    if report.downcast_ref::<StudyFileReport>().is_some() {
+    if report.downcast_ref::<StudyFileReport>().is_some() || report.downcast_ref::<Misuse>().is_some() {
         ExitCode::from(2)
     } else if report.downcast_ref::<HeldError>().is_some() {
         ExitCode::from(4)
@@ -99,6 +99,20 @@ pub struct Advice {
     message: String,
     #[help]
     help: String,
+}
+
+/// Words of the command line that make no sense, with what would.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("{message}")]
+pub struct Misuse {
+    message: String,
+    #[help]
+    help: String,
+}
+
+/// A mistake in the command line, and what to say instead.
+pub fn misuse(message: impl Into<String>, help: impl Into<String>) -> Report {
+    Misuse { message: message.into(), help: help.into() }.into()
 }
 
 /// An error of one sentence and what to do about it.

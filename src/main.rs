@@ -1,5 +1,8 @@
 //! nightsweep: overnight hyperparameter sweeps for image classification, in one binary.
 
+#[macro_use]
+mod output;
+
 mod cli;
 mod commands;
 mod failure;
@@ -11,6 +14,7 @@ use std::process::ExitCode;
 
 use crate::cli::Cli;
 use clap::Parser;
+use miette::miette;
 
 /// glibc gives large blocks back to the system at once, and training asks for the same ones every step: mimalloc keeps
 /// them.
@@ -22,7 +26,13 @@ fn main() -> ExitCode {
     let format = cli.log_format();
     log::start(format);
     match commands::run(cli) {
-        Ok(code) => code,
+        Ok(code) => match output::failure() {
+            Some(error) if code == ExitCode::SUCCESS => {
+                log::failure(format, &miette!("standard output was not written to its end: {error}"));
+                ExitCode::FAILURE
+            }
+            _ => code,
+        },
         Err(report) => {
             log::failure(format, &report);
             failure::status(&report)

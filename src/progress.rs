@@ -1,6 +1,7 @@
 //! What a run shows while it runs: bars in a terminal, plain lines in a pipe.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
@@ -117,7 +118,7 @@ impl Progress {
         match &self.bars {
             // A terminal that went away is no reason to stop.
             Some(bars) => drop(bars.multi.println(line)),
-            None => println!("{line}"),
+            None => say!("{line}"),
         }
     }
 
@@ -144,7 +145,7 @@ impl Progress {
                     bar.set_message(format!("{shown}  {params}"));
                 }
             }
-            None => println!("trial {trial} epoch {step}/{}: {} {shown}", self.epochs, self.metric.name()),
+            None => say!("trial {trial} epoch {step}/{}: {} {shown}", self.epochs, self.metric.name()),
         }
     }
 
@@ -185,6 +186,11 @@ pub fn words(params: &Params) -> String {
         other => other.to_string(),
     };
     params.iter().map(|(name, it)| format!("{}={}", short(name), value(it))).collect::<Vec<_>>().join(" ")
+}
+
+/// A number of things, as `1 trial` or `3 trials`.
+pub fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    if count == N::from(1) { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Three digits that mean something.

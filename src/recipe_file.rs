@@ -69,6 +69,7 @@ impl RecipeFile {
         let mut file: Self = toml::from_str(&text).map_err(|error| fail(Mistake::from_toml(&error)))?;
         study_file::read_policy(&mut file.recipe, &Self::folder(path))
             .map_err(|message| fail(Mistake::new(None, message)))?;
+        file.data.check().map_err(|error| fail(study_file::data_mistake(&error, &text)))?;
         file.recipe.check().map_err(|error| fail(Mistake::new(None, error.to_string())))?;
         Ok(file)
     }
@@ -76,7 +77,13 @@ impl RecipeFile {
     /// Writes the file, headed by how to use it.
     pub fn write(&self, path: &Path) -> Result<()> {
         let body = toml::to_string(self).into_diagnostic()?;
-        let text = format!("# Trains again to the same score: nightsweep train {}\n\n{body}", path.display());
+        let score = match &self.expected {
+            Some(Expected { epoch, .. }) if *epoch < self.recipe.epochs => {
+                format!("to the same score in epoch {epoch} of {}", self.recipe.epochs)
+            }
+            _ => "to the same score".to_owned(),
+        };
+        let text = format!("# Trains again {score}: nightsweep train {}\n\n{body}", path.display());
         fs::write(path, text).into_diagnostic().wrap_err_with(|| format!("could not write `{}`", path.display()))
     }
 

@@ -19,6 +19,8 @@ const TREES: usize = 64;
 const DEEPEST: usize = 64;
 /// Values at which the dependence on a real number is told.
 const PLACES: usize = 25;
+/// Leaves that differ by no more than this share of their losses are equal: their means were rounded.
+const ROUNDING: f64 = 1e-12;
 
 /// What a study's complete trials say of its whole space.
 #[derive(Clone, Debug)]
@@ -193,7 +195,8 @@ impl Tree {
     fn share(&self, column: usize) -> Option<f64> {
         let mean = self.mean();
         let variance: f64 = self.leaves.iter().map(|leaf| leaf.volume() * (leaf.loss - mean).powi(2)).sum();
-        if variance <= 0.0 {
+        let largest = self.leaves.iter().map(|leaf| leaf.loss.abs()).fold(0.0, f64::max);
+        if variance <= (ROUNDING * largest).powi(2) {
             return None;
         }
         let mut ends: Vec<f64> =

@@ -154,6 +154,11 @@ pub fn standings(study: &Study) -> Option<Vec<Standing>> {
     Some(standings)
 }
 
+/// The candidate of these standings that won, once two repetitions tell of it.
+pub fn winner(standings: &[Standing]) -> Option<&Standing> {
+    standings.first().filter(|best| best.fate == Fate::Best && best.values.len() >= FIRST_LOOK)
+}
+
 /// The next candidate and repetition to train, and why; `None` once the race is run.
 pub(crate) fn next(space: &SearchSpace, trials: &[Trial], direction: Direction) -> Option<(Params, String)> {
     let field = Field::of(space)?;

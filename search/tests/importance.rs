@@ -105,3 +105,45 @@ fn a_forest_knows_the_shares_and_the_shape_of_a_known_function() {
     assert!(kinds.iter().zip([1.5, 2.5, 2.0]).all(|(mean, truth)| (mean - truth).abs() < 0.1), "{kinds:?}");
     assert_eq!((forest.dependence("fixed"), forest.dependence("nothing")), (None, None));
 }
+
+#[test]
+fn shares_of_tied_trials_make_no_more_than_all() {
+    let batches = [16, 32, 64].map(ParamValue::Int).to_vec();
+    let optimizers = ["sgd", "adamw"].map(|word| ParamValue::Text(word.into())).to_vec();
+    let space = SearchSpace::new(vec![
+        Parameter { name: "batch_size".into(), distribution: Distribution::Ordinal { choices: batches }, when: None },
+        Parameter {
+            name: "optimizer".into(),
+            distribution: Distribution::Categorical { choices: optimizers },
+            when: None,
+        },
+    ]);
+    let trials = [
+        (32, "sgd", 55),
+        (64, "adamw", 56),
+        (64, "adamw", 56),
+        (64, "adamw", 56),
+        (64, "adamw", 56),
+        (64, "adamw", 54),
+        (32, "sgd", 55),
+        (16, "sgd", 55),
+        (16, "sgd", 56),
+        (64, "adamw", 56),
+        (16, "sgd", 55),
+        (64, "adamw", 55),
+    ];
+    for seed in 0..20 {
+        let config = StudyConfig { direction: Direction::Maximize, seed, ..StudyConfig::new(space.clone().unwrap()) };
+        let mut study = Study::new(config).unwrap();
+        for ((batch, optimizer, right), trial) in trials.into_iter().zip((0..).map(TrialNumber)) {
+            let params = serde_json::json!({ "batch_size": batch, "optimizer": optimizer });
+            let params = serde_json::from_value(params).unwrap();
+            study.tell(&Event::Started { trial, params, why: String::new() }).unwrap();
+            let value = f64::from(right) / 56.0;
+            study.tell(&Event::Completed { trial, attempt: Attempt::FIRST, value }).unwrap();
+        }
+        // Some leaves have the same mean but for how it was rounded, which is no variance.
+        let shares: Vec<f64> = study.forest().unwrap().fanova().iter().map(|of| of.share).collect();
+        assert!(shares.iter().sum::<f64>() < 1.0 + 1e-9, "seed {seed}: {shares:?}");
+    }
+}

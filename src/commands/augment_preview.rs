@@ -27,6 +27,6 @@ pub fn augment_preview(arguments: &AugmentPreview) -> Result<Ending> {
     let data = data::load(&spec, &folder, seed.study).into_diagnostic()?;
     let grid = augmented_grid(&data.train, &recipe, seed, usize::from(*images));
     fs::write(output, grid).into_diagnostic().wrap_err_with(|| format!("could not write `{}`", output.display()))?;
-    println!("wrote {}: in each row an image, then what it is in some epochs of the training", output.display());
+    say!("wrote {}: in each row an image, then what it is in some epochs of the training", output.display());
     Ok(Ending::Done)
 }

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_search::race::{Fate, Standing, candidate_of, name_of, standings};
-use nightsweep_search::{Study, TrialNumber, TrialState};
+use nightsweep_search::race::{Fate, Standing, candidate_of, name_of, standings, winner};
+use nightsweep_search::{Study, Suggestion, TrialNumber, TrialState};
 use nightsweep_store::{NewStudy, Store, StudyRow};
 use nightsweep_trainer::fit::evaluate_weights;
 use nightsweep_trainer::{CheckpointFolder, data};
@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 use super::night::Night;
 use super::{run, studies};
 use crate::cli::Confirm;
-use crate::failure::{Ending, advise};
+use crate::failure::{Ending, advise, misuse};
+use crate::progress::counted;
 
 /// Confirms a study of the store with what the command line says in place of its `[confirm]`.
 pub async fn confirm(runs: &Path, arguments: &Confirm) -> Result<Ending> {
@@ -34,7 +35,7 @@ pub async fn confirm(runs: &Path, arguments: &Confirm) -> Result<Ending> {
     let mut plan = studies::plan(&row)?;
     plan.confirm.top = arguments.top.unwrap_or(plan.confirm.top);
     plan.confirm.seeds = arguments.seeds.unwrap_or(plan.confirm.seeds);
-    plan.confirm.check().map_err(|(_, rule)| advise(rule, "see `nightsweep confirm --help`"))?;
+    plan.confirm.check().map_err(|(_, rule)| misuse(rule, "see `nightsweep confirm --help`"))?;
     let _lock = run::lock(&studies::folder(runs, &plan.name), &plan.name)?;
     let study = studies::told(&store, &row, &plan).await?;
     let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
@@ -48,10 +49,10 @@ pub async fn confirm(runs: &Path, arguments: &Confirm) -> Result<Ending> {
         }
         None => None,
     };
-    print!("\n{}", super::report::text(runs, &store, &row, &plan).await?.markdown());
+    run::finish(runs, &store, &row, &plan).await?;
     match ending {
         Some(RunEnding::Interrupted | RunEnding::Aborted) => {
-            println!("go on with: nightsweep confirm {}", plan.name);
+            say!("go on with: nightsweep confirm {}", plan.name);
             Ok(Ending::Interrupted)
         }
         Some(RunEnding::Done) => Ok(Ending::Done),
@@ -92,7 +93,8 @@ pub async fn race(night: &mut Night<'_>, plan: &Plan, study: &Study) -> Result<O
         return Ok(None);
     }
     let numbers: Vec<String> = candidates.iter().map(ToString::to_string).collect();
-    println!("confirming trials {} on up to {} fresh seeds each", numbers.join(", "), plan.confirm.seeds);
+    let (plural, numbers) = (if candidates.len() > 1 { "s" } else { "" }, numbers.join(", "));
+    say!("confirming trial{plural} {numbers} on up to {} each", counted(plan.confirm.seeds, "fresh seed"));
     let (row, race_plan) = find_or_create(night.store, plan, &candidates).await?;
     let mut race = studies::told(night.store, &row, &race_plan).await?;
     let folder = studies::folder(night.runs, &race_plan.name);
@@ -173,10 +175,11 @@ fn score(race: &Study, plan: &Plan, repeats: &Repeats, folder: &Path, slot: &Slo
         return Ok(());
     }
     let data = data::load(&plan.data, &plan.folder, plan.seed).into_diagnostic()?;
-    if !data.has_test {
+    if data.test_images == 0 {
         return Ok(());
     }
-    let (test, _) = data::load_test(&plan.data, &plan.folder, plan.seed).into_diagnostic()?;
+    let (test, notices) = data::load_test(&plan.data, &plan.folder, plan.seed).into_diagnostic()?;
+    notices.iter().for_each(|notice| say!("note: {notice}"));
     let test = std::sync::Arc::new(test);
     let device = slot.device.open_shared().into_diagnostic()?;
     let chosen: Vec<TrialNumber> = standings(race)
@@ -221,6 +224,8 @@ pub struct Confirmed {
     pub standings: Vec<Standing>,
     /// Accuracies on the test split, by candidate.
     test: BTreeMap<TrialNumber, Vec<f64>>,
+    /// Whether it came to its end; before, nobody looks at the test split.
+    is_over: bool,
 }
 
 impl Confirmed {
@@ -241,7 +246,7 @@ impl Confirmed {
         let plan = studies::plan(&row)?;
         let race = studies::told(store, &row, &plan).await?;
         let standings = standings(&race).unwrap_or_default();
-        if standings.first().is_none_or(|best| best.fate != Fate::Best || best.values.len() < 2) {
+        if winner(&standings).is_none() {
             return Ok(None);
         }
         let scores = test_accuracies(&studies::folder(runs, &plan.name))?;
@@ -251,7 +256,7 @@ impl Confirmed {
                 test.entry(candidate).or_default().push(accuracy);
             }
         }
-        Ok(Some(Self { standings, test }))
+        Ok(Some(Self { standings, test, is_over: race.ask() == Suggestion::Done }))
     }
 
     /// The confirmed winner.
@@ -274,9 +279,9 @@ impl Confirmed {
     pub fn text(&self, metric: &str, is_maximized: bool, selected: impl Fn(TrialNumber) -> Option<f64>) -> String {
         let best = &self.standings[0];
         let mut text = format!(
-            "Winner: trial {}, confirmed on {} fresh seeds: {metric} {}\n",
+            "Winner: trial {}, confirmed on {}: {metric} {}\n",
             best.candidate,
-            best.values.len(),
+            counted(best.values.len(), "fresh seed"),
             spread(best)
         );
         if let Some(accuracies) = self.test.get(&best.candidate) {
@@ -285,6 +290,9 @@ impl Confirmed {
                 .iter()
                 .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
             let _ = writeln!(text, "- Test accuracy: {mean:.4} (from {low:.4} to {high:.4} over its seeds)");
+        } else if !self.is_over {
+            text.push_str("- The time did not last for the whole confirmation, so the test split was not looked at; ");
+            text.push_str("`nightsweep confirm`, or `run` again, goes on with it\n");
         }
         // The one that was chosen first owes part of its value to luck.
         let chosen = self.standings.iter().filter_map(|standing| Some((selected(standing.candidate)?, standing)));

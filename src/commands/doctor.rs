@@ -28,7 +28,7 @@ use Finding::{Bad, Good, Note};
 
 /// Looks at everything and prints it.
 pub fn doctor(runs: &Path) -> Result<Ending> {
-    println!("nightsweep {}", env!("CARGO_PKG_VERSION"));
+    say!("nightsweep {}", env!("CARGO_PKG_VERSION"));
     let mut findings = vec![cpu()];
     findings.extend(gpus());
     findings.push(disk(runs));
@@ -36,13 +36,13 @@ pub fn doctor(runs: &Path) -> Result<Ending> {
     findings.push(port());
     for finding in &findings {
         match finding {
-            Good(text) => println!("  ok    {text}"),
-            Note(text) => println!("  note  {text}"),
-            Bad(text, help) => println!("  FAIL  {text}\n        {help}"),
+            Good(text) => say!("  ok    {text}"),
+            Note(text) => say!("  note  {text}"),
+            Bad(text, help) => say!("  FAIL  {text}\n        {help}"),
         }
     }
     let is_bad = findings.iter().any(|finding| matches!(finding, Bad(..)));
-    println!("{}", if is_bad { "something would fail: see FAIL above" } else { "ready" });
+    say!("{}", if is_bad { "something would fail: see FAIL above" } else { "ready" });
     Ok(if is_bad { Ending::Found } else { Ending::Done })
 }
 

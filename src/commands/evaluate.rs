@@ -8,7 +8,7 @@ use nightsweep_trainer::fit::{evaluate_weights, read_weights};
 
 use super::train::choose_device;
 use crate::cli::{Evaluate, SplitName};
-use crate::failure::{Ending, advise};
+use crate::failure::{Ending, misuse};
 use crate::recipe_file::RecipeFile;
 
 /// Prints how well weights do.
@@ -18,7 +18,7 @@ pub fn evaluate(arguments: &Evaluate) -> Result<Ending> {
     let weights = match &arguments.weights {
         Some(path) => path.clone(),
         None if recipe.pretrained.path.is_empty() => {
-            return Err(advise("no weights are named", "say --weights FILE, or set `pretrained.path` in the recipe"));
+            return Err(misuse("no weights are named", "say --weights FILE, or set `pretrained.path` in the recipe"));
         }
         None => base.join(&recipe.pretrained.path),
     };
@@ -27,13 +27,19 @@ pub fn evaluate(arguments: &Evaluate) -> Result<Ending> {
     let device = name.open().into_diagnostic()?;
     let data = data::load(&spec, &base, seed.study).into_diagnostic()?;
     let tensors = read_weights(&recipe, &data, &weights, &device).into_diagnostic()?;
+    let mut notices = data.notices.clone();
     let (images, word) = match arguments.split {
         SplitName::Train => (data.train.clone(), "training"),
         SplitName::Val => (data.validation.clone(), "validation"),
-        SplitName::Test => (Arc::new(data::load_test(&spec, &base, seed.study).into_diagnostic()?.0), "test"),
+        SplitName::Test => {
+            let (images, more) = data::load_test(&spec, &base, seed.study).into_diagnostic()?;
+            notices.extend(more);
+            (Arc::new(images), "test")
+        }
     };
-    println!("{} on {} {word} images, on {name}", weights.display(), images.len());
+    notices.iter().for_each(|notice| say!("note: {notice}"));
+    say!("{} on {} {word} images, on {name}", weights.display(), images.len());
     let evaluation = evaluate_weights(&recipe, &data, tensors, images, &device).into_diagnostic()?;
-    println!("accuracy {:.4}  loss {:.4}", evaluation.accuracy, evaluation.loss);
+    say!("accuracy {:.4}  loss {:.4}", evaluation.accuracy, evaluation.loss);
     Ok(Ending::Done)
 }

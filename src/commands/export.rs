@@ -19,7 +19,8 @@ use serde::Serialize;
 use super::confirm::{Confirmation, Confirmed};
 use super::{report, studies};
 use crate::cli::{Export, ExportFormat};
-use crate::failure::{Ending, advise};
+use crate::failure::{Ending, advise, misuse};
+use crate::progress::counted;
 use crate::recipe_file::{Expected, RecipeFile};
 
 /// What result.json says.
@@ -50,7 +51,7 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
     if let Some(format) = arguments.format {
         if arguments.trial != "best" {
             let message = format!("`--format` writes a study as a whole, and not `{}` alone", arguments.trial);
-            return Err(advise(message, "leave it out; `--study NAME` says which study"));
+            return Err(misuse(message, "leave it out; `--study NAME` says which study"));
         }
         return whole(&store, &row, format, arguments.output.as_deref()).await;
     }
@@ -64,7 +65,7 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
             let number = number
                 .parse()
                 .map(TrialNumber)
-                .map_err(|_| advise(format!("`{number}` is no trial"), "say `best`, or the number of a trial"))?;
+                .map_err(|_| misuse(format!("`{number}` is no trial"), "say `best`, or the number of a trial"))?;
             let trial = store.trial(row.id, number).await.into_diagnostic()?;
             let trial =
                 trial.ok_or_else(|| advise(format!("there is no trial {number}"), "`nightsweep report` lists them"))?;
@@ -75,7 +76,7 @@ pub async fn export(runs: &Path, arguments: &Export) -> Result<Ending> {
     };
     match written {
         Some(trial) => {
-            println!("trial {trial} of {}: {}", row.name, output.display());
+            say!("trial {trial} of {}: {}", row.name, output.display());
             Ok(Ending::Done)
         }
         None => Err(advise("no trial has a result yet", "`nightsweep report` says how the study stands")),
@@ -96,13 +97,13 @@ async fn whole(store: &Store, row: &StudyRow, format: ExportFormat, output: Opti
             OptunaError::Exists { .. } => advise(error.to_string(), "name another file with --output, or move it away"),
             error => miette::Report::from_err(error),
         })?;
-        println!("{trials} trials of {}: sqlite:///{}", row.name, path.display());
+        say!("{} of {}: sqlite:///{}", counted(trials, "trial"), row.name, path.display());
         return Ok(Ending::Done);
     }
     if format == ExportFormat::Tensorboard {
         let mut files = EventFiles::open(row.clone(), path).into_diagnostic()?;
         let trials = files.catch_up(store).await.into_diagnostic()?;
-        println!("{trials} trials of {}: tensorboard --logdir {}", row.name, path.display());
+        say!("{} of {}: tensorboard --logdir {}", counted(trials, "trial"), row.name, path.display());
         return Ok(Ending::Done);
     }
     let all = BoardQuery { sort: Sort::Number, limit: u32::MAX, ..BoardQuery::default() };
@@ -112,7 +113,7 @@ async fn whole(store: &Store, row: &StudyRow, format: ExportFormat, output: Opti
         _ => serde_json::to_vec_pretty(&trials).into_diagnostic()?,
     };
     save(path.to_owned(), &bytes)?;
-    println!("{} trials of {}: {}", trials.len(), row.name, path.display());
+    say!("{} of {}: {}", counted(trials.len(), "trial"), row.name, path.display());
     Ok(Ending::Done)
 }
 

@@ -13,6 +13,8 @@ use crate::failure::{Ending, advise};
 
 /// From this imbalance on, plain accuracy hides the rare classes.
 const IMBALANCED: f64 = 3.0;
+/// Share of the training images that becomes a split which the data does not have.
+const SET_APART: f64 = 0.1;
 
 /// Looks at the data and writes the file.
 pub fn init(arguments: &Init) -> Result<Ending> {
@@ -36,7 +38,7 @@ pub fn init(arguments: &Init) -> Result<Ending> {
     })?;
     let written = file.write_all(text.as_bytes()).into_diagnostic();
     written.wrap_err_with(|| format!("could not write `{}`", arguments.output.display()))?;
-    println!("wrote {}; next: nightsweep run {} --until 07:00", arguments.output.display(), arguments.output.display());
+    say!("wrote {}; next: nightsweep run {} --until 07:00", arguments.output.display(), arguments.output.display());
     Ok(Ending::Done)
 }
 
@@ -51,18 +53,21 @@ fn path_from(folder: &Path, data: &str) -> String {
 
 fn print_description(description: &Description) {
     let Description { classes, train, validation, test, default_size: (height, width), channels, .. } = description;
-    let split = |count: Option<usize>| count.map_or("none".to_owned(), |count| count.to_string());
+    let split = |count: Option<usize>, name: &str| match count {
+        Some(count) => format!("{count} {name}"),
+        None => format!("{:.0} % of these for {name}", 100.0 * SET_APART),
+    };
     let colour = if *channels == 1 { "gray" } else { "colour" };
-    println!(
-        "{} classes, {train} training images ({} validation, {} test), {colour}, trained at {height}×{width}",
+    say!(
+        "{} classes, {train} training images ({}, {}), {colour}, trained at {height}×{width}",
         classes.len(),
-        split(*validation),
-        split(*test),
+        split(*validation, "validation"),
+        split(*test, "test"),
     );
     for class in classes {
-        println!("  {:>6}  {}", class.train, class.name);
+        say!("  {:>6}  {}", class.train, class.name);
     }
-    description.notices.iter().for_each(|notice| println!("note: {notice}"));
+    description.notices.iter().for_each(|notice| say!("note: {notice}"));
 }
 
 fn study_file(path: &str, description: &Description, has_gpu: bool) -> String {
@@ -77,11 +82,13 @@ fn study_file(path: &str, description: &Description, has_gpu: bool) -> String {
     let batches = batch_sizes(description.train);
     let val = match description.validation {
         Some(_) => "# the data has a validation split of its own".to_owned(),
-        None => "val = 0.1                        # share of the training images to judge recipes by".to_owned(),
+        None => format!("val = {SET_APART}                        # share of the training images to judge recipes by"),
     };
     let test = match description.test {
         Some(count) => format!("# its {count} test images are not touched by the search"),
-        None => "# it has no test split: the winner's score is that of the validation images".to_owned(),
+        None => format!(
+            "test = {SET_APART}                       # share that no trial sees: the winner is scored on it; 0 for none"
+        ),
     };
     let imbalance = match description.imbalance > IMBALANCED {
         true => format!("# the largest class has {:.1} times as many images as the smallest\n", description.imbalance),

@@ -47,13 +47,13 @@ pub fn lr_find(arguments: &LrFind) -> Result<Ending> {
     let test = RangeTest { low: arguments.low, high: arguments.high, updates: arguments.updates };
     let speaks = !arguments.json;
     if speaks {
-        println!("training on {name} with rates from {:.1e} to {:.1e}", test.low, test.high);
+        say!("training on {name} with rates from {:.1e} to {:.1e}", test.low, test.high);
     }
     let mut updates = 0u64;
     let mut go_on = |point: &nightsweep_trainer::fit::RatePoint| {
         updates += 1;
         if speaks && updates.is_multiple_of(10) {
-            println!("lr {:.3e}  loss {:.4}  smoothed {:.4}", point.lr, point.loss, point.smoothed);
+            say!("lr {:.3e}  loss {:.4}  smoothed {:.4}", point.lr, point.loss, point.smoothed);
         }
         true
     };
@@ -66,7 +66,7 @@ pub fn lr_find(arguments: &LrFind) -> Result<Ending> {
             .wrap_err_with(|| format!("could not write `{}`", arguments.output.display()))?;
     }
     if arguments.json {
-        println!("{}", serde_json::to_string(&Found { suggested, curve }).into_diagnostic()?);
+        say!("{}", serde_json::to_string(&Found { suggested, curve }).into_diagnostic()?);
         return Ok(Ending::Done);
     }
     let Some(SuggestedRates { steepest, valley, low, high }) = suggested else {
@@ -75,9 +75,9 @@ pub fn lr_find(arguments: &LrFind) -> Result<Ending> {
             "other bounds (--low, --high), more updates (--updates), or a warm-up may show where it does",
         ));
     };
-    println!("steepest fall at {steepest:.2e}, valley at {valley:.2e}");
-    println!("worth searching: lr = {{ low = {low:.1e}, high = {high:.1e}, log = true }}");
-    println!("curve: {}", arguments.output.display());
+    say!("steepest fall at {steepest:.2e}, valley at {valley:.2e}");
+    say!("worth searching: lr = {{ low = {low:.1e}, high = {high:.1e}, log = true }}");
+    say!("curve: {}", arguments.output.display());
     Ok(Ending::Done)
 }
 
@@ -134,13 +134,13 @@ pub async fn find_rates(store: &Store, plan: &mut Plan, folder: &Path, device: D
     }
     for rate in plan.finds.clone() {
         let picture = folder.join(format!("lr-find-{rate}.svg"));
-        println!("{rate}: looking for the rates at which the loss falls, on {device}");
+        say!("{rate}: looking for the rates at which the loss falls, on {device}");
         let SuggestedRates { steepest, valley, low, high } = measure(plan, &rate, folder, &picture, device).await?;
         // Two digits say all that such a test can, and read well.
         let (low, high) = (round(low, f64::floor), round(high, f64::ceil));
         plan.search_rate(&rate, low, high);
-        println!("{rate}: searched from {low} to {high} (steepest fall at {steepest:.2e}, valley at {valley:.2e})");
-        println!("{rate}: curve in {}", picture.display());
+        say!("{rate}: searched from {low} to {high} (steepest fall at {steepest:.2e}, valley at {valley:.2e})");
+        say!("{rate}: curve in {}", picture.display());
     }
     Ok(())
 }

@@ -14,21 +14,22 @@ use nightsweep_trials::time_plan::epochs_that_fit;
 use super::run;
 use super::timing::{self, Measured, seconds};
 use crate::cli;
-use crate::failure::{Ending, StudyFileReport, advise};
+use crate::failure::{Ending, StudyFileReport, misuse};
+use crate::progress::counted;
 
 /// Probes every model of the space on this machine, and simulates the night.
 pub async fn plan(arguments: &cli::Plan) -> Result<Ending> {
     let mut plan = study_file::read(&arguments.file, &arguments.set).map_err(StudyFileReport::from)?;
     plan.folder = std::path::absolute(&plan.folder).into_diagnostic()?;
-    let length = arguments.for_.as_deref().map(run::duration).transpose()?;
+    let length = arguments.for_.as_deref().map(|text| run::duration("--for", text)).transpose()?;
     if length.is_none() && plan.trials.is_none() {
-        return Err(advise("the study has no end to plan for", "say --for 8h, or set `trials` in the study file"));
+        return Err(misuse("the study has no end to plan for", "say --for 8h, or set `trials` in the study file"));
     }
     let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
     // What is wrong with the data is said once, and not by each probe.
-    data::load(&plan.data, &plan.folder, plan.seed).into_diagnostic()?;
+    data::load(&plan.data, &plan.folder, plan.seed).map_err(|error| run::bad_data(error, &plan, &arguments.file))?;
     if let Some(learning) = &plan.policy {
-        println!("note: a policy is learned before the first trial, for {} and a table of harm", learning.budget);
+        say!("note: a policy is learned before the first trial, for {} and a table of harm", learning.budget);
     }
     plan.expect_policy();
     let measured = timing::measure(&plan, &slots).await?;
@@ -37,7 +38,8 @@ pub async fn plan(arguments: &cli::Plan) -> Result<Ending> {
         plan.set_open_epochs(epochs_that_fit(&measured.pace, search, slots::certain(&slots).len(), plan.recipe.epochs));
     }
     let forecast = timing::simulate(&plan, &slots, length, &measured.pace).await?;
-    print!("{}", describe(&plan, &forecast, &measured, slots::certain(&slots).len(), length));
+    let text = describe(&plan, &forecast, &measured, slots::certain(&slots).len(), length);
+    say!("{}", text.trim_end());
     Ok(Ending::Done)
 }
 
@@ -46,9 +48,11 @@ fn describe(plan: &Plan, forecast: &Forecast, measured: &Measured, workers: usiz
     let trials: usize = states.values().sum();
     let complete = states.get("complete").copied().unwrap_or(0);
     let mut text = format!(
-        "\nsimulated on {workers} workers, with this study's pruner and random points:\n\
-         about {trials} trials, {complete} of them to the end; {} epochs in {}; workers busy {:.1} % of the time\n",
-        forecast.epochs,
+        "\nsimulated on {}, with this study's pruner and random points:\n\
+         about {}, {complete} of them to the end; {} in {}; workers busy {:.1} % of the time\n",
+        counted(workers, "worker"),
+        counted(trials, "trial"),
+        counted(forecast.epochs, "epoch"),
         seconds(forecast.length),
         100.0 * forecast.busy,
     );
@@ -58,7 +62,8 @@ fn describe(plan: &Plan, forecast: &Forecast, measured: &Measured, workers: usiz
         let trainings = plan.confirm.top * plan.confirm.seeds;
         let rounds = trainings.div_ceil(workers as u64) as f64;
         let [shortest, longest] = [shortest, longest].map(|epoch| epoch.mul_f64(plan.recipe.epochs as f64 * rounds));
-        text += &format!("confirmation: up to {trainings} trainings, {} to {}\n", seconds(shortest), seconds(longest));
+        let trainings = counted(trainings, "training");
+        text += &format!("confirmation: up to {trainings}, {} to {}\n", seconds(shortest), seconds(longest));
         if let Some(length) = length {
             let most = length.mul_f64(plan.confirm.share);
             text += &format!("kept for it: what it needs, at most the last {}\n", seconds(most));

@@ -7,7 +7,7 @@ use nightsweep_web::figure::{self, DrawError, Format, Theme};
 
 use super::studies;
 use crate::cli::Plot;
-use crate::failure::{Ending, advise};
+use crate::failure::{Ending, advise, misuse};
 
 /// Draws the figure that the command line names.
 pub async fn plot(runs: &Path, arguments: &Plot) -> Result<Ending> {
@@ -16,7 +16,7 @@ pub async fn plot(runs: &Path, arguments: &Plot) -> Result<Ending> {
         Some("png") => Format::Png,
         _ => {
             let file = arguments.output.display();
-            return Err(advise(
+            return Err(misuse(
                 format!("`{file}` is neither an SVG nor a PNG file"),
                 "let its name end in .svg or .png",
             ));
@@ -27,7 +27,7 @@ pub async fn plot(runs: &Path, arguments: &Plot) -> Result<Ending> {
     let material = figure::material(&store, &row).await.into_diagnostic()?;
     let Some(figure) = figure::figure(&arguments.figure, &material) else {
         let names: Vec<&str> = figure::names().map(|(name, _)| name).collect();
-        return Err(advise(
+        return Err(misuse(
             format!("there is no figure `{}`", arguments.figure),
             format!("there are: {}", names.join(", ")),
         ));
@@ -40,6 +40,6 @@ pub async fn plot(runs: &Path, arguments: &Plot) -> Result<Ending> {
     std::fs::write(&arguments.output, bytes)
         .into_diagnostic()
         .wrap_err_with(|| format!("could not write `{}`", arguments.output.display()))?;
-    println!("{}: {}", figure.title, arguments.output.display());
+    say!("{}: {}", figure.title, arguments.output.display());
     Ok(Ending::Done)
 }

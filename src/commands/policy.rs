@@ -18,7 +18,8 @@ use nightsweep_trainer::{Job, Metric, Recipe, TrialSeed};
 use super::subject::Subject;
 use super::train::choose_device;
 use crate::cli::{Children, Policy};
-use crate::failure::{Ending, advise};
+use crate::failure::{Ending, misuse};
+use crate::progress::counted;
 
 /// Does one of the four.
 pub fn policy(arguments: &Policy) -> Result<Ending> {
@@ -61,7 +62,7 @@ impl Nursery {
         // Before anything else computes: the number of threads cannot change afterwards.
         let device = name.open().into_diagnostic()?;
         let mut data = data::load(&spec, &folder, seed.study).into_diagnostic()?;
-        data.notices.iter().for_each(|notice| println!("note: {notice}"));
+        data.notices.iter().for_each(|notice| say!("note: {notice}"));
         if let Some(most) = children.reduced {
             let train = reduced(&data.train, most);
             data = data.with_train(train);
@@ -91,13 +92,13 @@ impl Nursery {
     /// Told first: what will be trained on.
     fn introduce(&self) {
         let Self { data, device_name, recipe, .. } = self;
-        println!(
-            "{}: {} training and {} validation images of {} classes, {} epochs on {device_name}",
+        say!(
+            "{}: {} training and {} validation images of {} classes, {} on {device_name}",
             self.name,
             data.train.len(),
             data.validation.len(),
             data.classes.len(),
-            recipe.epochs,
+            counted(recipe.epochs, "epoch"),
         );
     }
 }
@@ -105,7 +106,7 @@ impl Nursery {
 /// The network of that name with its defaults.
 fn model(kind: &str) -> Result<ModelSpec> {
     serde_json::from_value(serde_json::json!({ "kind": kind })).map_err(|error| {
-        advise(
+        misuse(
             format!("`--model {kind}`: {error}"),
             "docs/recipes.md lists the networks; a recipe file sets their fields",
         )
@@ -121,7 +122,7 @@ fn reduced(images: &Images, most: usize) -> Images {
 fn scarce(data: &Dataset, words: &[String]) -> Result<Images> {
     let mut left = vec![usize::MAX; data.classes.len()];
     for word in words {
-        let wrong = |text: String| advise(text, format!("as --scarce \"{}=20\"", data.classes[0]));
+        let wrong = |text: String| misuse(text, format!("as --scarce \"{}=20\"", data.classes[0]));
         let (name, most) = word.rsplit_once('=').ok_or_else(|| wrong(format!("`--scarce {word}` has no `=`")))?;
         let class = data.classes.iter().position(|class| class == name);
         let class = class.ok_or_else(|| {
@@ -167,7 +168,7 @@ mod tests {
             classes,
             train: images.clone(),
             validation: images,
-            has_test: false,
+            test_images: 0,
             notices: Vec::new(),
             fingerprint: String::new(),
         };

@@ -28,17 +28,12 @@ pub async fn replay(runs: &Path, arguments: &StudyName) -> Result<Ending> {
             let found = study.ask();
             if found != expected {
                 differing += 1;
-                println!(
-                    "event {}: the log has {}, the search says {}",
-                    entry.seq,
-                    describe(&expected),
-                    describe(&found)
-                );
+                say!("event {}: the log has {}, the search says {}", entry.seq, describe(&expected), describe(&found));
             }
         }
         study.tell(&entry.event).into_diagnostic()?;
     }
-    println!("{}: {} of {followed} suggestions are the same", row.name, followed - differing);
+    say!("{}: {} of {followed} suggestions are the same", row.name, followed - differing);
     Ok(if differing == 0 { Ending::Done } else { Ending::Found })
 }
 

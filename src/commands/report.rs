@@ -17,7 +17,7 @@ use super::confirm::Confirmed;
 use super::studies;
 use crate::cli::Report;
 use crate::failure::Ending;
-use crate::progress::words;
+use crate::progress::{counted, words};
 
 /// Rows of the table.
 const ROWS: usize = 10;
@@ -39,14 +39,14 @@ pub async fn report(runs: &Path, arguments: &Report) -> Result<Ending> {
         save(path, &nightsweep_web::report(&store, &row, &text).await.into_diagnostic()?)?;
     }
     if arguments.html.is_none() && arguments.markdown.is_none() {
-        print!("\n{}", text.markdown());
+        say!("\n{}", text.markdown().trim_end());
     }
     Ok(Ending::Done)
 }
 
 fn save(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).into_diagnostic().wrap_err_with(|| format!("could not write `{}`", path.display()))?;
-    println!("report: {}", path.display());
+    say!("report: {}", path.display());
     Ok(())
 }
 
@@ -114,12 +114,15 @@ fn head(row: &StudyRow, summary: &Summary) -> String {
     let states = states.map(|(name, state)| (name, counts.of(state)));
     let states: Vec<String> =
         states.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
+    let name = &row.name;
+    if states.is_empty() {
+        return format!("# {name}\n\nNo trial has started yet.\n\n");
+    }
     format!(
-        "# {}\n\n{} trials: {}; {} epochs; {} of training\n\n",
-        row.name,
-        counts.total(),
+        "# {name}\n\n{}: {}; {}; {} of training\n\n",
+        counted(counts.total(), "trial"),
         states.join(", "),
-        summary.steps,
+        counted(summary.steps, "epoch"),
         duration(summary.active_ms),
     )
 }
@@ -198,16 +201,27 @@ fn against_default(trials: &[TrialRow], best: &TrialRow, plan: &Plan) -> String 
         }
         // After fewer epochs any recipe is worse.
         (Some(value), Some(_)) if trial.steps < best.steps => format!(
-            "The recipe that the search started from (trial {}) did not get as far: {metric} {value:.4} after {} of {} epochs.\n",
-            trial.number, trial.steps, best.steps,
-        ),
-        (Some(value), Some(winner)) => format!(
-            "The recipe that the search started from (trial {}) has {metric} {value:.4} after {} epochs: the winner is {:.4} better.\n",
+            "The recipe that the search started from (trial {}) did not get as far: {metric} {value:.4} after {} of {}.\n",
             trial.number,
             trial.steps,
-            if plan.metric.is_maximized() { winner - value } else { value - winner },
+            counted(best.steps, "epoch"),
+        ),
+        (Some(value), Some(winner)) => format!(
+            "The recipe that the search started from (trial {}) has {metric} {value:.4} after {}: the winner is {}.\n",
+            trial.number,
+            counted(trial.steps, "epoch"),
+            better(if plan.metric.is_maximized() { winner - value } else { value - winner }),
         ),
         _ => format!("The recipe that the search started from (trial {}) has no result.\n", trial.number),
+    }
+}
+
+/// By how much something is better, in the digits that are printed. A confirmed winner may be worse in the search.
+fn better(by: f64) -> String {
+    match by {
+        ..=-5e-5 => format!("{:.4} worse", -by),
+        5e-5.. => format!("{by:.4} better"),
+        _ => "as good".to_owned(),
     }
 }
 
@@ -308,5 +322,17 @@ fn duration(ms: u64) -> String {
         (0, 0, seconds) => format!("{seconds} s"),
         (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
         (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_that_is_not_printed_is_none() {
+        assert_eq!(better(0.01), "0.0100 better");
+        assert_eq!(better(0.00004), "as good");
+        assert_eq!(better(-0.01), "0.0100 worse");
     }
 }

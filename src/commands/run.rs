@@ -6,14 +6,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, ZonedDateTime, civil};
-use miette::{Context, IntoDiagnostic, Result};
-use nightsweep_search::{Event, Params, Study};
+use miette::{Context, IntoDiagnostic, Report, Result};
+use nightsweep_search::{Event, Params, Study, TrialState};
 use nightsweep_store::{LockError, NewStudy, Seq, Store, StudyLock, StudyRow};
-use nightsweep_trainer::Metric;
-use nightsweep_trainer::data::{self, GeneratedImages};
+use nightsweep_trainer::data::{self, GeneratedImages, LoadError};
+use nightsweep_trials::confirm::is_confirmation;
 use nightsweep_trials::controller::{self, Work};
+use nightsweep_trials::error::Mistake;
 use nightsweep_trials::notify::{Herald, Occasion};
-use nightsweep_trials::slots;
+use nightsweep_trials::slots::{self, Slot};
 use nightsweep_trials::time_plan::epochs_that_fit;
 use nightsweep_trials::{Plan, bind, nights, study_file};
 use nightsweep_web::{Ordered, WebSettings};
@@ -27,16 +28,19 @@ use super::files::RunsFolder;
 use super::night::{Night, Rest};
 use super::{confirm, lr_find, policy, studies, timing};
 use crate::cli::Run;
-use crate::failure::{Ending, HeldError, StudyFileReport, advise};
+use crate::failure::{Ending, HeldError, StudyFileReport, advise, misuse};
+use crate::progress::counted;
 
 /// Ports after the one asked for that are tried.
 const MORE_PORTS: u16 = 20;
+/// The clock and the calendar can count longer times, but not all.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Runs the study, and prints and exports its winner at the end.
 pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     let now = ZonedDateTime::now();
     let stop = deadline(arguments, &now)?;
-    let deadline = stop.as_ref().map(|stop| instant_of(stop, &now)).transpose()?;
+    let deadline = stop.as_ref().map(|stop| instant_of(stop, &now));
     if !arguments.no_web {
         // Refused before anything is made.
         settings(arguments)?;
@@ -50,24 +54,23 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
         .into_diagnostic()
         .wrap_err_with(|| format!("could not make `{}`", folder.display()))?;
     let _lock = lock(&folder, &plan.name)?;
-    let seen = look_at_data(&plan, runs).await?;
+    let seen = look_at_data(&plan, &arguments.file, runs).await?;
     let slots = slots::find(&arguments.slots.options()).into_diagnostic()?;
     lr_find::find_rates(&store, &mut plan, &folder, slots[0].device).await?;
     policy::study::learn_policy(&store, &mut plan, &folder, slots[0].device, deadline).await?;
     let mut night = Night::new(runs, &store, slots.clone(), deadline);
     plan_time(&mut night, &mut plan).await?;
-    let row = find_or_create(&store, &plan).await?;
+    let row = find_or_create(&store, &plan, &arguments.file).await?;
     check_data(&store, &row, &plan, &seen).await?;
     let mut study = studies::told(&store, &row, &plan).await?;
-    let names: Vec<String> = slots.iter().map(|slot| slot.device.to_string()).collect();
-    println!("study {}: {} workers ({})", plan.name, slots.len(), names.join(", "));
+    say!("study {}: {} ({})", plan.name, counted(slots.len(), "worker"), devices(&slots));
     if let Some(stop) = &stop {
-        println!("until {}", stop.strftime("%H:%M"));
+        say!("until {}", stop.strftime("%H:%M"));
     } else if plan.trials.is_none() {
-        println!("without an end: Ctrl-C pauses it; --until, --for or --trials bound it");
+        say!("without an end: Ctrl-C pauses it; --until, --for or --trials bound it");
     }
     let (ask, asked) = mpsc::unbounded_channel();
-    let pages = open_pages(runs, arguments, &store, &plan.name, slots.len(), ask).await?;
+    let pages = open_pages(runs, arguments, &store, &plan, slots.len(), ask).await?;
     let events = match arguments.tensorboard {
         true => Some(Follower::start(&store, &row, folder.join("tensorboard"))?),
         false => None,
@@ -91,12 +94,14 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     if let Some(herald) = herald {
         announce(herald, runs, &store, &row, &ended).await?;
     }
+    // Also where something failed at its end, as scoring the test split: what the night has found is there.
+    let finished = finish(runs, &store, &row, &plan).await;
     let ending = ended?;
-    finish(runs, &store, &row, &plan).await?;
+    finished?;
     match ending {
         controller::Ending::Done | controller::Ending::Deadline => Ok(Ending::Done),
         controller::Ending::Interrupted | controller::Ending::Aborted => {
-            println!("go on with: nightsweep run {}", arguments.file.display());
+            say!("go on with: nightsweep run {}", arguments.file.display());
             Ok(Ending::Interrupted)
         }
         controller::Ending::BadData { .. } | controller::Ending::DeviceLost { .. } => Err(advise(
@@ -116,6 +121,16 @@ pub async fn run(runs: &Path, arguments: &Run) -> Result<Ending> {
     }
 }
 
+/// Where the workers compute, as `cuda:0, cpu:1 × 4`.
+fn devices(slots: &[Slot]) -> String {
+    let alike = slots.chunk_by(|one, next| one.device == next.device);
+    let names = alike.map(|slots| match slots.len() {
+        1 => slots[0].device.to_string(),
+        count => format!("{} × {count}", slots[0].device),
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
 /// Measures what the models take, if there is a deadline to plan for, and chooses the epochs if the study file does not.
 async fn plan_time(night: &mut Night<'_>, plan: &mut Plan) -> Result<()> {
     let earlier = night.store.study_named(&plan.name).await.into_diagnostic()?;
@@ -132,7 +147,7 @@ async fn plan_time(night: &mut Night<'_>, plan: &mut Plan) -> Result<()> {
     }
     let workers = slots::certain(&slots).len();
     if let Some(note) = timing::note_short_confirmation(plan, &measured, left, workers) {
-        println!("{note}");
+        say!("{note}");
     }
     let forecast = timing::simulate(plan, &slots, Some(left), &measured.pace).await?;
     let states = &forecast.summary.states;
@@ -156,11 +171,11 @@ async fn search_and_confirm(
         night.enter(night.search(&wanted));
         let searched = night.lead(row, plan, study, work).await?.ending;
         match &searched {
-            controller::Ending::Deadline if wanted.top > 0 => println!("the time of the search is over"),
-            other => println!("{other}"),
+            controller::Ending::Deadline if wanted.top > 0 => say!("the time of the search is over"),
+            other => say!("{other}"),
         }
         if study.has_converged() {
-            println!("no more trials start: the best is within `terminate.regret` of what the space may still hold");
+            say!("no more trials start: the best is within `terminate.regret` of what the space may still hold");
         }
         if !matches!(searched, controller::Ending::Done | controller::Ending::Deadline) || wanted.top == 0 {
             break searched;
@@ -189,7 +204,7 @@ async fn search_and_confirm(
             wanted.top = 0;
         }
         let left = night.left().unwrap_or_default();
-        println!("the confirmation left {}: the search goes on", timing::seconds(left));
+        say!("the confirmation left {}: the search goes on", timing::seconds(left));
     };
     if let Some(race) = confirmed {
         race.score(night).await?;
@@ -218,13 +233,17 @@ async fn announce(
 }
 
 /// Prints how it stands, and writes the best config so far.
-async fn finish(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
+pub async fn finish(runs: &Path, store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
     let report = &super::report::text(runs, store, row, plan).await?;
-    print!("\n{}", report.markdown());
+    say!("\n{}", report.markdown().trim_end());
     let best = studies::folder(runs, &plan.name).join("best");
     match (Exported { runs, store, row, plan, report }).best(&best).await? {
-        Some(_) => println!("\nbest recipe: {}", best.join("recipe.toml").display()),
-        None => println!("\nno trial has a result yet"),
+        Some(trial) => {
+            let state = store.trial(row.id, trial).await.into_diagnostic()?.map(|trial| trial.state);
+            let kind = if state == Some(TrialState::Complete) { "best recipe" } else { "best recipe so far" };
+            say!("\n{kind}: {}", best.join("recipe.toml").display());
+        }
+        None => say!("\nno trial has a result yet"),
     }
     Ok(())
 }
@@ -246,24 +265,22 @@ struct Seen {
 }
 
 /// Reads the data once before any worker does, so that what is wrong with it is said at once and by us.
-async fn look_at_data(plan: &Plan, runs: &Path) -> Result<Seen> {
+async fn look_at_data(plan: &Plan, file: &Path, runs: &Path) -> Result<Seen> {
     let (spec, folder, seed) = (plan.data.clone(), plan.folder.clone(), plan.seed);
     let data = tokio::task::spawn_blocking(move || data::load(&spec, &folder, seed)).await.into_diagnostic()?;
-    let data = data.map_err(|error| match error.hint() {
-        Some(hint) => advise(nightsweep_trials::worker::chain(&error), hint.to_string()),
-        None => miette::Report::from_err(error),
-    })?;
+    let data = data.map_err(|error| bad_data(error, plan, file))?;
     let (train, classes) = (&data.train, data.classes.len());
-    println!(
-        "{}: {} images to train on, {} to validate, {classes} classes, {}×{}×{}",
+    say!(
+        "{}: {} images to train on, {} to validate, {} to test, {classes} classes, {}×{}×{}",
         plan.data.path,
         train.len(),
         data.validation.len(),
+        data.test_images,
         train.height,
         train.width,
         train.channels,
     );
-    data.notices.iter().for_each(|notice| println!("note: {notice}"));
+    data.notices.iter().for_each(|notice| say!("note: {notice}"));
     let generated = &plan.recipe.augment.generated.path;
     if !generated.is_empty() {
         GeneratedImages::open(&plan.folder.join(generated), &data).map_err(|error| {
@@ -276,13 +293,25 @@ async fn look_at_data(plan: &Plan, runs: &Path) -> Result<Seen> {
     Ok(Seen { fingerprint: data.fingerprint, files: fingerprint_files(plan, runs).await? })
 }
 
+/// What is wrong with the data, or with what the study file says of it.
+pub fn bad_data(error: LoadError, plan: &Plan, file: &Path) -> Report {
+    if error.key().is_some() {
+        let mistake = study_file::data_mistake(&error, &plan.source);
+        return StudyFileReport::from(mistake.in_file(file.to_owned(), &plan.source)).into();
+    }
+    match error.hint() {
+        Some(hint) => advise(nightsweep_trials::worker::chain(&error), hint),
+        None => Report::from_err(error),
+    }
+}
+
 /// Hash of the data's files, which one that cannot be read keeps from being known.
 pub async fn fingerprint_files(plan: &Plan, runs: &Path) -> Result<Option<String>> {
     let (spec, folder, cache) = (plan.data.clone(), plan.folder.clone(), runs.join("data-files.json"));
     let read = move || data::fingerprint_files(&spec, &folder, Some(&cache));
     let files = tokio::task::spawn_blocking(read).await.into_diagnostic()?;
     if let Err(error) = &files {
-        println!("note: the data's files have no fingerprint: {}", nightsweep_trials::worker::chain(error));
+        say!("note: the data's files have no fingerprint: {}", nightsweep_trials::worker::chain(error));
     }
     Ok(files.ok())
 }
@@ -297,13 +326,13 @@ async fn check_data(store: &Store, row: &StudyRow, plan: &Plan, seen: &Seen) -> 
         ));
     }
     if seen.files.is_some() && earlier.files.is_some() && earlier.files != seen.files {
-        println!("note: files in `{}` have changed, but not what the search sees of them", plan.data.path);
+        say!("note: files in `{}` have changed, but not what the search sees of them", plan.data.path);
     }
     Ok(())
 }
 
-/// The study of the plan's name; it must be of the same plan if it is there.
-pub(super) async fn find_or_create(store: &Store, plan: &Plan) -> Result<StudyRow> {
+/// The study of the plan's name; it must be of the same plan if it is there. `file` is where the plan is from.
+pub(super) async fn find_or_create(store: &Store, plan: &Plan, file: &Path) -> Result<StudyRow> {
     if let Some(row) = store.study_named(&plan.name).await.into_diagnostic()? {
         let earlier = studies::plan(&row)?;
         return match earlier.difference(plan) {
@@ -317,7 +346,7 @@ pub(super) async fn find_or_create(store: &Store, plan: &Plan) -> Result<StudyRo
             )),
         };
     }
-    let warm = warm_start(store, plan).await?;
+    let warm = warm_start(store, plan, file).await?;
     let config = plan.study_config();
     let new = NewStudy {
         name: plan.name.clone(),
@@ -334,7 +363,7 @@ pub(super) async fn find_or_create(store: &Store, plan: &Plan) -> Result<StudyRo
             store.append(id, &Event::Enqueued { params: params.clone() }).await.into_diagnostic()?;
         }
         None if plan.space.0.is_empty() => {}
-        None => println!("note: the recipe itself does not lie in the space, so no trial tries it"),
+        None => say!("note: the recipe itself does not lie in the space, so no trial tries it"),
     }
     store.append_all(id, &warm).await.into_diagnostic()?;
     let row = store.study_named(&plan.name).await.into_diagnostic()?;
@@ -361,36 +390,40 @@ async fn enqueue(store: &Store, row: &StudyRow, plan: &Plan) -> Result<()> {
 
 /// What the study starts from, as events of it: the nights that come with the program, then earlier studies, as far as their
 /// results lie in its space.
-async fn warm_start(store: &Store, plan: &Plan) -> Result<Vec<Event>> {
+async fn warm_start(store: &Store, plan: &Plan, file: &Path) -> Result<Vec<Event>> {
     let imported =
         |name: &str, (params, value): (Params, f64)| Event::Imported { params, value, from: Some(name.to_owned()) };
     let (shipped, studies): (Vec<&String>, Vec<&String>) =
         plan.knowledge.named().iter().partition(|name| name.starts_with(nights::PREFIX));
     let nights: Vec<&nights::Night> = match plan.knowledge.warm_start {
-        Some(_) => shipped.iter().map(|name| shipped_night(name, plan)).collect::<Result<_>>()?,
+        Some(_) => shipped.iter().filter_map(|name| nights::named(name)).collect(),
         None => nights::of(plan).iter().collect(),
     };
     let mut events = Vec::new();
     for night in nights {
         let points = night.points(plan);
         if !points.is_empty() || !shipped.is_empty() {
-            println!(
-                "from `{}`: its {} settings make {} points of this space",
-                night.name,
-                night.count(),
-                points.len()
-            );
+            let (points, settings) = (counted(points.len(), "point"), counted(night.count(), "setting"));
+            say!("from `{}`: {points} of this space, made of its {settings}", night.name);
         }
         events.extend(points.into_iter().map(|point| imported(&night.name, point)));
     }
     for name in studies {
-        let row = studies::find(store, Some(name)).await?;
+        let at = plan.knowledge.named().iter().position(|named| named == name).unwrap_or_default();
+        let span = study_file::value_span(&plan.source, "search", "warm_start", at);
+        let wrong = |mistake: Mistake| StudyFileReport::from(mistake.in_file(file.to_owned(), &plan.source));
+        let Some(row) = store.study_named(name).await.into_diagnostic()? else {
+            let studies = store.studies().await.into_diagnostic()?.into_iter().map(|study| study.name);
+            let studies = studies.filter(|name| !is_confirmation(name)).chain(nights::names().map(str::to_owned));
+            let studies: Vec<String> = studies.collect();
+            let known: Vec<&str> = studies.iter().map(String::as_str).collect();
+            return Err(wrong(Mistake::unknown(span, "study", name, &known)).into());
+        };
         let earlier = studies::plan(&row)?;
         if earlier.metric != plan.metric {
-            return Err(advise(
-                format!("the study `{name}` was judged by {}, not by {}", earlier.metric.name(), plan.metric.name()),
-                "name a study of the same metric in `warm_start`",
-            ));
+            let (theirs, ours) = (earlier.metric.name(), plan.metric.name());
+            let mistake = Mistake::new(span, format!("the study `{name}` was judged by {theirs}, not by {ours}"));
+            return Err(wrong(mistake.with_help("name a study of the same metric in `warm_start`")).into());
         }
         let study = studies::told(store, &row, &earlier).await?;
         let complete: Vec<_> = study.trials().iter().filter_map(|trial| Some((&trial.params, trial.value?))).collect();
@@ -400,33 +433,16 @@ async fn warm_start(store: &Store, plan: &Plan) -> Result<Vec<Event>> {
             let params = params.filter(|params| !plan.knowledge.forbids(params));
             events.extend(params.map(|params| imported(name, (params, *value))));
         }
-        println!("from `{name}`: {} of {} trials lie in this space", events.len() - known, complete.len());
+        say!("from `{name}`: {} of {} trials lie in this space", events.len() - known, complete.len());
     }
     Ok(events)
-}
-
-/// The night of that name, if the study can start from it.
-fn shipped_night(name: &str, plan: &Plan) -> Result<&'static nights::Night> {
-    let night = nights::named(name).ok_or_else(|| {
-        advise(
-            format!("no night `{name}` comes with the program"),
-            format!("there are: {}", nights::names().collect::<Vec<_>>().join(", ")),
-        )
-    })?;
-    if !plan.metric.is_maximized() {
-        return Err(advise(
-            format!("`{name}` was judged by {}, not by {}", Metric::ValAccuracy.name(), plan.metric.name()),
-            "leave it out of `warm_start`",
-        ));
-    }
-    Ok(night)
 }
 
 async fn open_pages(
     runs: &Path,
     arguments: &Run,
     store: &Store,
-    study: &str,
+    plan: &Plan,
     slots: usize,
     orders: mpsc::UnboundedSender<Ordered>,
 ) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>> {
@@ -434,18 +450,20 @@ async fn open_pages(
         return Ok(None);
     }
     let settings = settings(arguments)?;
-    let settings =
-        settings.with_orders(study, orders).with_slots(slots).with_reports(super::report::source(runs, store));
-    let settings = settings.with_files(RunsFolder::new(runs));
+    let settings = settings
+        .with_orders(&plan.name, plan.trials, orders)
+        .with_slots(slots)
+        .with_reports(super::report::source(runs, store))
+        .with_files(RunsFolder::new(runs));
     let listener = listen(arguments.listen).await?;
-    println!("leaderboard: http://{}/studies/{study}", listener.local_addr().into_diagnostic()?);
+    say!("leaderboard: http://{}/studies/{}", listener.local_addr().into_diagnostic()?, plan.name);
     Ok(Some(tokio::spawn(nightsweep_web::serve(listener, store.clone(), settings, pending()))))
 }
 
 /// What the pages keep to at the address asked for.
 fn settings(arguments: &Run) -> Result<WebSettings> {
     WebSettings::for_address(arguments.listen, None).map_err(|error| {
-        advise(error.to_string(), "let `nightsweep serve --listen` show it there; `run` shows it on this machine")
+        misuse(error.to_string(), "let `nightsweep serve --listen` show it there; `run` shows it on this machine")
     })
 }
 
@@ -468,31 +486,34 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
     ))
 }
 
-/// What `--for` says.
-pub fn duration(text: &str) -> Result<Duration> {
-    let wrong = || advise(format!("`--for {text}` is no duration"), "for example --for 8h, --for 90m or --for 1h30m");
-    let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
+/// What an option such as `--for` says.
+pub fn duration(option: &str, text: &str) -> Result<Duration> {
+    let wrong = |what: &str| {
+        let help = format!("for example {option} 8h, {option} 90m or {option} 1h30m");
+        misuse(format!("`{option} {text}` is {what}"), help)
+    };
+    let duration: SignedDuration = text.parse().map_err(|_| wrong("no duration"))?;
     match Duration::try_from(duration) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(wrong()),
+        Ok(Duration::ZERO) => Err(wrong("no time at all")),
+        Ok(duration) if duration > LONGEST => Err(wrong("longer than a year")),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err(wrong("no duration")),
     }
 }
 
 /// A time of day on the clock that nobody sets.
-fn instant_of(stop: &ZonedDateTime, now: &ZonedDateTime) -> Result<Instant> {
-    let left = Duration::try_from(stop.duration_since(now)).unwrap_or(Duration::ZERO);
-    let stop = Instant::now().checked_add(left);
-    stop.ok_or_else(|| advise("the deadline is too far away to count the seconds until it", "name an earlier one"))
+fn instant_of(stop: &ZonedDateTime, now: &ZonedDateTime) -> Instant {
+    Instant::now() + Duration::try_from(stop.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
 /// When to stop, if the command line says so.
 fn deadline(arguments: &Run, now: &ZonedDateTime) -> Result<Option<ZonedDateTime>> {
     if let Some(text) = &arguments.for_ {
-        let duration = SignedDuration::try_from(duration(text)?).into_diagnostic()?;
+        let duration = SignedDuration::try_from(duration("--for", text)?).into_diagnostic()?;
         return now.checked_add(duration).map(Some).into_diagnostic();
     }
     let Some(text) = &arguments.until else { return Ok(None) };
-    let wrong = || advise(format!("`--until {text}` is no time of day"), "for example --until 07:00");
+    let wrong = || misuse(format!("`--until {text}` is no time of day"), "for example --until 07:00");
     let time = civil::Time::strptime("%H:%M", text).map_err(|_| wrong())?;
     let today = now.with().time(time).build().into_diagnostic()?;
     match today > *now {
@@ -528,5 +549,8 @@ mod tests {
         check("--until 7pm", Err("`--until 7pm` is no time of day"));
         check("--for soon", Err("`--for soon` is no duration"));
         check("--for=-2h", Err("`--for -2h` is no duration"));
+        check("--for 0s", Err("`--for 0s` is no time at all"));
+        check("--for 99999999999h", Err("`--for 99999999999h` is longer than a year"));
+        check("--until 25:00", Err("`--until 25:00` is no time of day"));
     }
 }

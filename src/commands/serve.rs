@@ -33,12 +33,9 @@ pub async fn serve(runs: &Path, arguments: &Serve) -> Result<Ending> {
     settings = arguments.host.iter().fold(settings, |settings, host| settings.with_host(host));
     let listener = run::listen(arguments.listen).await?;
     let address = listener.local_addr().into_diagnostic()?;
-    println!(
-        "leaderboard: http://{address}{}/",
-        arguments.base_path.as_deref().unwrap_or_default().trim_end_matches('/')
-    );
+    say!("leaderboard: http://{address}{}/", arguments.base_path.as_deref().unwrap_or_default().trim_end_matches('/'));
     if let Some(token) = token {
-        println!("it asks for this token, which is not shown again: {}", token.text());
+        say!("it asks for this token, which is not shown again: {}", token.text());
     }
     let interrupted = async {
         // Without signals it is served until the process is killed.

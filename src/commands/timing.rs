@@ -13,6 +13,7 @@ use nightsweep_trials::slots::{self, Slot};
 use nightsweep_trials::worker::chain;
 
 use crate::failure::advise;
+use crate::progress::counted;
 
 /// Epochs that are simulated at most: a longer night is as the first part of it.
 const SIMULATED_EPOCHS: f64 = 3000.0;
@@ -29,16 +30,16 @@ pub struct Measured {
 /// none can is an error.
 pub async fn measure(plan: &Plan, slots: &[Slot]) -> Result<Measured> {
     let recipes = probes::recipes(plan);
-    println!("probing {} models and batches on {}", recipes.len(), slots[0].device);
-    println!("| model | batch | an epoch | {} epochs | memory | checkpoint |", plan.recipe.epochs);
-    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    say!("probing {} of model and batch on {}", counted(recipes.len(), "combination"), slots[0].device);
+    say!("| model | batch | an epoch | {} | memory | checkpoint |", counted(plan.recipe.epochs, "epoch"));
+    say!("| --- | ---: | ---: | ---: | ---: | ---: |");
     let (mut pace, mut errors, mut epochs) = (Pace::default(), Vec::new(), Vec::new());
     for (recipe, found) in probes::run(plan, recipes, &slots::certain(slots)).await {
         let (model, batch) = (Family::of(&recipe).kind().to_owned(), recipe.batch_size);
         match found {
             Ok(found) => {
                 let memory = found.probe.device_memory.or(found.probe.peak_memory);
-                println!(
+                say!(
                     "| {model} | {batch} | {} | {} | {} | {:.1} MB |",
                     seconds(found.probe.epoch),
                     seconds(found.probe.epoch.mul_f64(recipe.epochs as f64)),
@@ -49,13 +50,13 @@ pub async fn measure(plan: &Plan, slots: &[Slot]) -> Result<Measured> {
                 epochs.push(found.probe.epoch);
             }
             Err(error) => {
-                println!("| {model} | {batch} | - | - | - | - |");
+                say!("| {model} | {batch} | - | - | - | - |");
                 errors.push((model, batch, error));
             }
         }
     }
     for (model, batch, error) in &errors {
-        println!("note: {model} with batches of {batch}: {}", chain(error));
+        say!("note: {model} with batches of {batch}: {}", chain(error));
     }
     match errors.into_iter().next() {
         Some((_, _, error)) if pace.is_empty() => {
@@ -99,12 +100,12 @@ fn scratch() -> Result<tempfile::TempDir> {
 pub fn describe(outlook: &Outlook) -> String {
     let of = |seconds: f64| self::seconds(Duration::from_secs_f64(seconds.max(0.0)));
     let mut text = format!(
-        "plan: {} left on {} workers: about {} trials, {} of them to the end, {} epochs",
+        "plan: {} left on {}: about {}, {} of them to the end, {}",
         of(outlook.left_seconds),
-        outlook.workers,
-        outlook.trials,
+        counted(outlook.workers, "worker"),
+        counted(outlook.trials, "trial"),
         outlook.complete,
-        outlook.epochs,
+        counted(outlook.epochs, "epoch"),
     );
     if outlook.reserved_seconds > 0.0 {
         text += &format!("; the last {} are kept for the confirmation", of(outlook.reserved_seconds));
@@ -141,8 +142,8 @@ pub fn describe_frame(outlook: &Outlook) -> String {
         many => format!("{} brackets, judged after epochs {}", many.len(), many.join(" | ")),
     };
     format!(
-        "      {} epochs to a training, {judged}; checkpoints up to {:.1} GB if all are kept",
-        outlook.max_epochs,
+        "      {} to a training, {judged}; checkpoints up to {:.1} GB if all are kept",
+        counted(outlook.max_epochs, "epoch"),
         outlook.disk_bytes as f64 / 1e9
     )
 }

@@ -19,7 +19,7 @@ pub fn train(arguments: &Train) -> Result<Ending> {
     // Before anything else computes: the number of threads cannot change afterwards.
     let device = name.open().into_diagnostic()?;
     let data = data::load(&file.data, &RecipeFile::folder(&arguments.recipe), file.seed.study).into_diagnostic()?;
-    data.notices.iter().for_each(|notice| println!("note: {notice}"));
+    data.notices.iter().for_each(|notice| say!("note: {notice}"));
     if let Some(expected) = &file.expected
         && expected.fingerprint != data.fingerprint
     {
@@ -33,14 +33,15 @@ pub fn train(arguments: &Train) -> Result<Ending> {
             let help = "put the data back as it was, or train on it as it is with --other-data: the score will differ";
             return Err(advise(differs, help));
         }
-        println!("note: {differs}");
+        say!("note: {differs}");
     }
-    println!("training on {name}: {} images, {} to validate", data.train.len(), data.validation.len());
+    say!("training on {name}: {} images, {} to validate", data.train.len(), data.validation.len());
     let checkpoints = arguments.output.as_ref().map(CheckpointFolder::new);
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     super::on_interrupt(move || flag.store(true, Ordering::Relaxed))?;
-    let mut printer = Printer { metric: file.metric, epochs: file.recipe.epochs, interrupted };
+    let epoch = file.expected.as_ref().map(|expected| expected.epoch);
+    let mut printer = Printer { metric: file.metric, epochs: file.recipe.epochs, epoch, value: None, interrupted };
     let base = RecipeFile::folder(&arguments.recipe);
     let job = Job {
         recipe: &file.recipe,
@@ -54,9 +55,10 @@ pub fn train(arguments: &Train) -> Result<Ending> {
     };
     match fit(&job, &mut printer).into_diagnostic()? {
         Outcome::Completed { value, epoch } => {
-            println!("{}: {value} (epoch {epoch})", file.metric.name());
+            say!("{}: {value} (epoch {epoch})", file.metric.name());
             if let Some(expected) = &file.expected {
-                compare(value, expected);
+                // Of a trial that was not trained to its end, an earlier epoch's.
+                compare(printer.value.unwrap_or(value), expected);
             }
             Ok(Ending::Done)
         }
@@ -67,7 +69,7 @@ pub fn train(arguments: &Train) -> Result<Ending> {
         Outcome::Interrupted | Outcome::Paused | Outcome::Stopped => {
             let next =
                 if arguments.output.is_some() { "the same command goes on" } else { "without -o nothing was kept" };
-            println!("interrupted; {next}");
+            say!("interrupted; {next}");
             Ok(Ending::Interrupted)
         }
     }
@@ -79,9 +81,10 @@ fn short(fingerprint: &str) -> &str {
 }
 
 fn compare(value: f64, expected: &Expected) {
-    match value == expected.value {
-        true => println!("the same as expected, bit for bit"),
-        false => println!("expected {} on {}: {:+} off", expected.value, expected.device, value - expected.value),
+    let Expected { value: there, epoch, device, .. } = expected;
+    match value == *there {
+        true => say!("epoch {epoch} has the expected score, bit for bit"),
+        false => say!("epoch {epoch} had {there} on {device}: {:+} off", value - there),
     }
 }
 
@@ -99,13 +102,20 @@ pub fn choose_device(expected: Option<&Expected>) -> DeviceName {
 struct Printer {
     metric: Metric,
     epochs: u64,
+    /// The epoch that the expected score is of, …
+    epoch: Option<u64>,
+    /// … and what it has here.
+    value: Option<f64>,
     interrupted: Arc<AtomicBool>,
 }
 
 impl Observer for Printer {
     fn report(&mut self, report: &EpochReport) -> Next {
+        if self.epoch == Some(report.epoch) {
+            self.value = Some(report.value(self.metric));
+        }
         let figure = |name: &str| report.metrics.get(name).copied().unwrap_or(f64::NAN);
-        println!(
+        say!(
             "epoch {}/{}  train_loss {:.4}  val_loss {:.4}  {} {:.4}  lr {:.3e}  {:.0} images/s",
             report.epoch,
             self.epochs,
@@ -120,7 +130,7 @@ impl Observer for Printer {
     }
 
     fn notes(&mut self, text: &str) {
-        println!("note: {text}");
+        say!("note: {text}");
     }
 
     fn is_interrupted(&mut self) -> bool {

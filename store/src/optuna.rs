@@ -25,6 +25,14 @@ pub enum OptunaError {
         /// The file.
         path: String,
     },
+    /// None was named, and the file has not just one.
+    #[error("`{path}` has {}", if known.is_empty() { "no study".to_owned() } else { format!("the studies {}", known.join(", ")) })]
+    NotOneStudy {
+        /// The file.
+        path: String,
+        /// Its studies.
+        known: Vec<String>,
+    },
     /// The file has no such study.
     #[error("`{path}` has no study `{name}`; it has: {}", known.join(", "))]
     NoSuchStudy {
@@ -297,9 +305,11 @@ pub async fn read_optuna(path: &Path, name: Option<&str>) -> Result<ForeignStudy
         (None, _) => None,
     };
     let Some((id, name)) = found.cloned() else {
-        let known = known.into_iter().map(|(_, name)| name).collect();
-        let name = name.unwrap_or("(none named)").to_owned();
-        return Err(OptunaError::NoSuchStudy { path: path.display().to_string(), name, known });
+        let (path, known) = (path.display().to_string(), known.into_iter().map(|(_, name)| name).collect());
+        return Err(match name {
+            Some(name) => OptunaError::NoSuchStudy { path, name: name.to_owned(), known },
+            None => OptunaError::NotOneStudy { path, known },
+        });
     };
     let directions: Vec<String> = sqlx::query_scalar("SELECT direction FROM study_directions WHERE study_id = ?")
         .bind(id)
@@ -403,5 +413,11 @@ mod tests {
         assert!(again.to_string().ends_with("exists already"));
         let missing = read_optuna(&path, Some("day")).await.unwrap_err();
         assert!(missing.to_string().ends_with("has no study `day`; it has: night"));
+
+        let mut storage = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await.unwrap();
+        let more = sqlx::query("INSERT INTO studies (study_name) VALUES ('day')");
+        more.execute(&mut storage).await.unwrap();
+        let unnamed = read_optuna(&path, None).await.unwrap_err();
+        assert!(unnamed.to_string().ends_with("has the studies night, day"), "{unnamed}");
     }
 }

@@ -112,6 +112,74 @@ fn the_quickstart_runs_as_it_is_but_for_its_length() {
     place.succeed(&["train", "best/recipe.toml"]);
 }
 
+/// Gray images of two classes that are easy to tell apart.
+fn draw(place: &Workplace, folder: &str, count: u8) {
+    for (class, base) in [("dark", 0), ("light", 156)] {
+        let folder = place.path(folder).join(class);
+        fs::create_dir_all(&folder).unwrap();
+        for number in 0..count {
+            let image =
+                image::GrayImage::from_fn(16, 16, |x, y| image::Luma([base + number / 2 + ((x ^ y) % 16) as u8]));
+            image.save(folder.join(format!("{number:03}.png"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_init_says_of_the_splits_is_what_run_does() {
+    let place = Workplace::new("");
+    draw(&place, "images", 100);
+    let printed = place.succeed(&["init", "images"]);
+    let expected = "2 classes, 200 training images (10 % of these for validation, 10 % of these for test), gray";
+    assert!(printed.contains(expected), "{printed}");
+    let file = fs::read_to_string(place.path("sweep.toml")).unwrap();
+    assert!(file.contains("\nval = 0.1 ") && file.contains("\ntest = 0.1 "), "{file}");
+    let run = ["run", "sweep.toml", "--no-web", "--workers", "2", "--trials", "1"];
+    let quick = ["--set", "confirm.top=0", "--set", "recipe.epochs=1", "--set", "recipe.model.kind=mlp"];
+    let printed = place.succeed(&[&run[..], &quick].concat());
+    assert!(printed.contains("images: 162 images to train on, 18 to validate, 20 to test, 2 classes"), "{printed}");
+    assert!(printed.contains("study images: 2 workers (cpu:1 × 2)"), "{printed}");
+    assert!(printed.contains("\n1 trial: 1 complete; 1 epoch; "), "{printed}");
+
+    draw(&place, "split/train", 20);
+    draw(&place, "split/test", 6);
+    let printed = place.succeed(&["init", "split", "-o", "split.toml"]);
+    assert!(printed.contains("40 training images (10 % of these for validation, 12 test)"), "{printed}");
+}
+
+#[test]
+fn an_unreadable_test_image_is_told_of_when_it_is_looked_for() {
+    let study = STUDY.replace("fashion-mnist-mini", "images").replace("top = 0", "top = 1\nseeds = 2");
+    let with_cut = |cut: &[&str]| {
+        let place = Workplace::new(&study.replace("trials = 6", "trials = 1").replace("epochs = 4", "epochs = 1"));
+        draw(&place, "images/train", 100);
+        draw(&place, "images/test", 6);
+        for image in cut {
+            let path = place.path("images/test/light").join(image);
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        }
+        place
+    };
+    let place = with_cut(&["003.png"]);
+    let told = "note: test: 1 unreadable image left out (test/light/003.png: ";
+    let printed = place.succeed(&["run", "study.toml", "--no-web", "--devices", "cpu:1"]);
+    assert!(printed.contains(" 12 to test, ") && printed.contains(told), "{printed}");
+    assert!(printed.contains("\nconfirming trial 0 on up to 2 fresh seeds each\n"), "{printed}");
+    let best = "nightsweep-runs/small/best";
+    let (recipe, weights) = (format!("{best}/recipe.toml"), format!("{best}/weights.safetensors"));
+    let printed = place.succeed(&["evaluate", &recipe, "--weights", &weights, "--device", "cpu:1"]);
+    assert!(printed.contains(told) && printed.contains("on 11 test images"), "{printed}");
+
+    // Too many of them are an error, but not before the night's best is written.
+    let place = with_cut(&["003.png", "004.png"]);
+    let output = place.run(&["run", "study.toml", "--no-web", "--devices", "cpu:1"]);
+    let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{printed}\n{errors}");
+    assert!(errors.contains("2 of 12 images"), "{errors}");
+    assert!(printed.contains("best recipe: nightsweep-runs/small/best/recipe.toml"), "{printed}");
+}
+
 #[test]
 fn a_preview_of_augmentation_is_a_picture_of_its_rows_and_columns() {
     let place = Workplace::new(STUDY);
@@ -184,9 +252,9 @@ fn a_sweep_of_wandb_becomes_a_study_that_runs() {
     let study = fs::read_to_string(place.path("sweep.toml")).unwrap().replace("from-wandb", "other");
     fs::write(place.path("other.toml"), study).unwrap();
     let imported = place.succeed(&["import", "optuna.db", "other.toml"]);
-    assert!(imported.contains("other: 2 trials of `from-wandb` imported, 0 were known"), "{imported}");
+    assert!(imported.contains("other: 2 trials of `from-wandb` imported, 0 known before"), "{imported}");
     let imported = place.succeed(&["import", "optuna", "optuna.db", "other.toml"]);
-    assert!(imported.contains("other: 0 trials of `from-wandb` imported, 2 were known"), "{imported}");
+    assert!(imported.contains("other: 0 trials of `from-wandb` imported, 2 known before"), "{imported}");
 }
 
 #[test]

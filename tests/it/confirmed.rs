@@ -47,8 +47,11 @@ fn a_run_ends_with_a_confirmed_winner() {
     let replayed = place.succeed(&["replay", RACE]);
     assert_eq!(replayed.trim(), format!("{RACE}: 4 of 4 suggestions are the same"));
 
+    let best = place.path("nightsweep-runs/small/best");
+    std::fs::remove_dir_all(&best).unwrap();
     let more = place.succeed(&["confirm", "--top", "1", "--seeds", "3"]);
-    assert!(more.contains("confirming trials") && more.contains("confirmed on 2 fresh seeds"), "{more}");
+    assert!(best.join("recipe.toml").exists(), "the confirmation may have another winner: {more}");
+    assert!(more.contains("confirming trial ") && more.contains("confirmed on 2 fresh seeds"), "{more}");
 }
 
 #[test]

@@ -42,6 +42,43 @@ fn a_study_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_value_that_makes_no_sense_is_shown_where_it_stands() {
+    let with = |from: &str, to: &str| STUDY.replace(from, to);
+    check(&with("val = 0.2", "val = 1.5"), &RUN, 2, &["study.toml:8:", "`data.val = 1.5` is not a fraction"]);
+    check(&with("val = 0.2", "val = 0"), &RUN, 2, &["study.toml:8:", "give `val` above 0, such as 0.1"]);
+    check(&with("val = 0.2", "image_size = 100000"), &RUN, 2, &["study.toml:8:", "is not between 1 and 2048"]);
+    let disk = with("trials = 6", "disk = \"20 QB\"");
+    check(&disk, &RUN, 2, &["study.toml:5:", "`disk = \"20 QB\"` is no size", "for example `disk = \"20 GB\"`"]);
+    let rate = with("epochs = 4", "lr = 0.1");
+    check(&rate, &RUN, 2, &["study.toml:11:", "the recipe has no `lr`", "did you mean `optimizer.lr`?"]);
+    // What only the data and the store can tell.
+    let split = with("val = 0.2", "test = 0.2");
+    let expected = ["study.toml:8:", "has a test split of its own", "remove `test`"];
+    check(&split, &RUN, 2, &expected);
+    check(&split, &["plan", "study.toml"], 2, &expected);
+    let start = with("[search]", "[search]\nwarm_start = [\"nope\"]");
+    let expected = ["study.toml:19:", "unknown study `nope`", "there are: shipped/cifar10, shipped/mnist"];
+    check(&start, &RUN, 2, &expected);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_wrong_usage() {
+    let run = |more: &[&str], expected: &[&str]| check(STUDY, &[&RUN, more].concat(), 2, expected);
+    run(&["--for", "0s"], &["`--for 0s` is no time at all", "for example --for 8h"]);
+    run(&["--for", "99999999999h"], &["`--for 99999999999h` is longer than a year"]);
+    run(&["--until", "25:00"], &["`--until 25:00` is no time of day"]);
+    run(&["--workers", "0"], &["invalid value '0' for '--workers"]);
+    check(STUDY, &["run", "study.toml", "--listen", "0.0.0.0:0"], 2, &["`nightsweep serve --listen`"]);
+    check(
+        STUDY,
+        &["policy", "learn", "study.toml", "--method", "density", "--budget", "soon"],
+        2,
+        &["`--budget soon`"],
+    );
+    check(STUDY, &["plot", "history", "-o", "history.gif"], 2, &["neither an SVG nor a PNG file"]);
+}
+
+#[test]
 fn data_that_is_not_there_is_named() {
     check(&STUDY.replace("fashion-mnist-mini", "no-such-folder"), &RUN, 1, &["no-such-folder"]);
 }

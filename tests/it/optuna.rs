@@ -7,7 +7,7 @@ use std::process::Command;
 use nightsweep_search::Event;
 use nightsweep_store::{ForeignStudy, read_optuna};
 
-use crate::workplace::{STUDY, Workplace};
+use crate::workplace::{STUDY, Workplace, flat};
 
 const FIXTURE: &str = "tests/it/fixtures/optuna.db";
 
@@ -31,10 +31,10 @@ fn read(path: &Path) -> ForeignStudy {
 fn go_through(place: &Workplace, storage: &Path) {
     let storage = storage.to_str().unwrap();
     let imported = place.succeed(&["import", storage, "study.toml"]);
-    assert!(imported.contains("12 trials of `elsewhere` imported, 0 were known"), "{imported}");
-    assert!(imported.contains("2 are not complete") && imported.contains("1 do not lie in the space"), "{imported}");
+    assert!(imported.contains("12 trials of `elsewhere` imported, 0 known before"), "{imported}");
+    assert!(imported.contains("not complete: 2\n") && imported.contains("not in the space: 1 (trial"), "{imported}");
     let again = place.succeed(&["import", storage, "study.toml"]);
-    assert!(again.contains("0 trials of `elsewhere` imported, 12 were known"), "{again}");
+    assert!(again.contains("0 trials of `elsewhere` imported, 12 known before"), "{again}");
     place.succeed(&["run", "study.toml", "--no-web"]);
     place.succeed(&["export", "--format", "optuna", "-o", "back.db"]);
     place.succeed(&["export", "--format", "json", "-o", "trials.json"]);
@@ -62,6 +62,15 @@ fn a_study_of_optunas_is_imported_goes_on_and_is_exported_the_same() {
     let csv = place.succeed(&["export", "--format", "csv", "-o", "trials.csv"]);
     assert!(csv.starts_with("3 trials of small"), "{csv}");
     assert_eq!(fs::read_to_string(place.path("trials.csv")).unwrap().lines().count(), 4);
+}
+
+#[test]
+fn a_study_that_a_storage_does_not_have_is_asked_for_by_its_option() {
+    let place = Workplace::new(&study());
+    let output = place.run(&["import", "optuna", fixture().to_str().unwrap(), "study.toml", "--from", "nobody"]);
+    let errors = flat(&output.stderr);
+    assert!(output.status.code() == Some(2) && errors.contains("has no study `nobody`; it has: elsewhere"), "{errors}");
+    assert!(errors.contains("say which one is meant: --from NAME"), "{errors}");
 }
 
 #[test]

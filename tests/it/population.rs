@@ -45,7 +45,7 @@ fn a_population_finds_a_schedule_that_trains_again_to_the_same_bits() {
         let recipe = fs::read_to_string(place.path("exported/recipe.toml")).unwrap();
         assert!(recipe.contains("changes"), "{recipe}");
         let again = place.succeed(&["train", "exported/recipe.toml"]);
-        assert!(again.contains("the same as expected, bit for bit"), "{again}");
+        assert!(again.contains("has the expected score, bit for bit"), "{again}");
         let count = log.iter().filter(|entry| is_suggestion(&entry.event)).count();
         assert_eq!(place.succeed(&["replay"]).trim(), format!("small: {count} of {count} suggestions are the same"));
     }

@@ -33,7 +33,7 @@ fn a_sweep_finds_a_winner_that_trains_again_to_the_same_bits() {
         assert!(report.contains(part), "{part}");
     }
     let again = place.succeed(&["train", "exported/recipe.toml"]);
-    assert!(again.contains("the same as expected, bit for bit"), "{again}");
+    assert!(again.contains("has the expected score, bit for bit"), "{again}");
 
     let replayed = place.succeed(&["replay"]);
     let log = place.log();
@@ -44,6 +44,36 @@ fn a_sweep_finds_a_winner_that_trains_again_to_the_same_bits() {
     let finished = place.succeed(&["run", "study.toml", "--no-web"]);
     assert!(finished.contains("the search is done"), "{finished}");
     assert_eq!(place.trials().len(), 6, "a finished study stays as it is");
+}
+
+#[test]
+fn the_best_so_far_trains_again_to_its_score_in_the_epoch_that_had_it() {
+    let place =
+        Workplace::new(&STUDY.replace("trials = 6", "trials = 2").replace("[search]", "[search]\nbaseline = false"));
+    let printed = place.succeed(&["run", "study.toml", "--no-web"]);
+    assert!(place.trials().iter().all(|trial| trial.state == TrialState::Paused), "{printed}");
+    assert!(printed.contains("best recipe so far: nightsweep-runs/small/best/recipe.toml"), "{printed}");
+    let recipe = fs::read_to_string(place.path("nightsweep-runs/small/best/recipe.toml")).unwrap();
+    assert!(recipe.starts_with("# Trains again to the same score in epoch 2 of 4: "), "{recipe}");
+    let again = place.succeed(&["train", "nightsweep-runs/small/best/recipe.toml"]);
+    assert!(again.contains("epoch 2 has the expected score, bit for bit"), "{again}");
+}
+
+#[test]
+fn a_night_goes_on_when_nobody_reads_what_it_prints() {
+    let place = Workplace::new(&STUDY.replace("trials = 6", "trials = 2"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = wait(place.command(&["run", "study.toml", "--no-web"]).stdout(writer).spawn().unwrap());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(place.trials().len(), 2);
+    place.assert_nothing_runs();
+    // But who wants a report on a full disk is told.
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = wait(place.command(&["report"]).stdout(full).spawn().unwrap());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("standard output was not written to its end: No space left"), "{errors}");
 }
 
 #[test]

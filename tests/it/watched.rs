@@ -23,7 +23,7 @@ fn get(address: &str, path: &str) -> Option<String> {
 fn a_run_is_followed_by_other_programs() {
     let place = Workplace::new(STUDY);
     let told = place.path("told");
-    let hook = format!("cat >> '{0}'; echo >> '{0}'", told.display());
+    let hook = format!("cat >> '{}'", told.display());
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let words = ["--log-format", "json", "run", "study.toml", "--listen", &free, "--notify", &hook, "--tensorboard"];
     let mut command = place.command(&words);
@@ -68,6 +68,15 @@ fn a_run_is_followed_by_other_programs() {
         };
         assert!(file("events") == file("nightsweep-runs/small/tensorboard"), "{name}");
     }
+}
+
+#[test]
+fn a_log_in_a_file_has_no_colours() {
+    let place = Workplace::new(&STUDY.replace("trials = 6", "trials = 1"));
+    let output = place.run(&["run", "study.toml", "--no-web", "--notify", "exit 3"]);
+    let logged = String::from_utf8_lossy(&output.stderr);
+    assert!(logged.contains("a notification failed (the command failed with exit status: 3)"), "{logged}");
+    assert!(!logged.contains('\u{1b}'), "{logged:?}");
 }
 
 #[test]
@@ -123,7 +132,7 @@ fn a_trial_says_what_it_ran_on_and_other_data_is_refused() {
     assert!(provenance["files"].as_str().unwrap().len() == 64 && provenance["libraries"]["burn"].is_string());
     assert!(!provenance["hardware"].as_str().unwrap().is_empty());
     let again = place.succeed(&["train", "best/recipe.toml", "--device", "cpu:1"]);
-    assert!(again.contains("the same as expected, bit for bit"), "{again}");
+    assert!(again.contains("has the expected score, bit for bit"), "{again}");
 
     // One of them may be in the test split, which neither sees.
     (0..40).for_each(|number| image("dark", number, 101));

@@ -90,6 +90,26 @@ impl DataSpec {
     pub fn new(path: impl Into<String>) -> Self {
         Self { path: path.into(), val: None, test: None, image_size: None, channels: None, crop: None, filter: None }
     }
+
+    /// Whether each value makes sense, whatever the data is.
+    pub fn check(&self) -> Result<(), LoadError> {
+        if let Some(value) = self.val.filter(|val| !(*val > 0.0 && *val < 1.0)) {
+            return Err(LoadError::BadFraction { key: "val", value });
+        }
+        if let Some(value) = self.test.filter(|test| !(0.0..1.0).contains(test)) {
+            return Err(LoadError::BadFraction { key: "test", value });
+        }
+        if let Some(value) = self.image_size.filter(|side| !(1..=2048).contains(side)) {
+            return Err(LoadError::BadImageSize { value });
+        }
+        if let Some(value) = self.channels.filter(|channels| !matches!(channels, 1 | 3)) {
+            return Err(LoadError::BadChannels { value });
+        }
+        match self.crop {
+            Some(value) if !(value > 0.0 && value <= 1.0) => Err(LoadError::BadCrop { value }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Labelled images of one size.
@@ -147,8 +167,8 @@ pub struct Dataset {
     pub train: Arc<Images>,
     /// To judge recipes by.
     pub validation: Arc<Images>,
-    /// Whether [`load_test`] has something to read.
-    pub has_test: bool,
+    /// How many images [`load_test`] finds, of which some may be unreadable.
+    pub test_images: usize,
     /// What was out of the ordinary and how it was handled, with counts, for people to read.
     pub notices: Vec<Notice>,
     /// BLAKE3 of classes, pixels, labels and their split, in hexadecimal: equal exactly if training sees the same.
@@ -182,7 +202,7 @@ pub fn load(spec: &DataSpec, base: &Path, seed: u64) -> Result<Dataset, LoadErro
         classes: source.classes,
         train: Arc::new(train),
         validation: Arc::new(validation),
-        has_test: plan.test.is_some(),
+        test_images: plan.test.map_or(0, |test| test.which.len()),
         notices,
         fingerprint,
     })

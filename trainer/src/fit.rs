@@ -7,6 +7,7 @@ mod pictures;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -241,6 +242,8 @@ struct Training<'a> {
     scaling: Scaling,
     loss: Loss,
     augmenter: Arc<Augmenter>,
+    /// The next epoch's batches, of which the first are made ready while this one is evaluated and saved.
+    ahead: Option<Receiver<Batch>>,
     /// The device with gradients.
     device: Device,
 }
@@ -300,6 +303,7 @@ impl<'a> Training<'a> {
             scaling: Scaling::new(recipe.normalize, &train),
             loss: Loss::new(&recipe, &train, job.data.classes.len()),
             augmenter: Arc::new(Augmenter::new(&recipe.augment, &train)),
+            ahead: None,
             recipe,
             train,
             stock,
@@ -386,9 +390,8 @@ impl<'a> Training<'a> {
 
     /// Trains the rest of an epoch; false if it was interrupted, with a checkpoint at that step.
     fn train_epoch(&mut self, observer: &mut dyn Observer) -> Result<bool, FitError> {
-        let (recipe, seed) = (&self.recipe, self.job.seed);
         let epoch = self.place.epoch;
-        let freeze_epochs = recipe.pretrained.freeze_epochs;
+        let freeze_epochs = self.recipe.pretrained.freeze_epochs;
         if freeze_epochs > 0 {
             self.model = self.model.clone().freeze_backbone(epoch < freeze_epochs);
         }
@@ -397,16 +400,8 @@ impl<'a> Training<'a> {
         let earlier = self.place.seconds;
         let mut loss_sum = Tensor::<1>::from_floats([self.place.loss_sum], self.job.device);
         let (mut first_loss, mut interrupted) = (None, false);
-        let mut batches = training_batches(
-            self.stock.clone(),
-            self.scaling.clone(),
-            self.augmenter.clone(),
-            recipe,
-            seed,
-            epoch,
-            self.place.step,
-        )
-        .into_iter();
+        let ahead = self.ahead.take();
+        let mut batches = ahead.unwrap_or_else(|| self.batches(epoch, self.place.step)).into_iter();
         while let Some(batch) = timed(&mut self.place.input_seconds, || batches.next()) {
             let is_first = self.place.step == 0 && epoch == 0;
             let loss = self.learn(batch, self.rates());
@@ -429,6 +424,12 @@ impl<'a> Training<'a> {
         Ok(!interrupted)
     }
 
+    /// The batches of an epoch (from 0), from a step on.
+    fn batches(&self, epoch: u64, from_step: u64) -> Receiver<Batch> {
+        let (stock, scaling, augmenter) = (self.stock.clone(), self.scaling.clone(), self.augmenter.clone());
+        training_batches(stock, scaling, augmenter, &self.recipe, self.job.seed, epoch, from_step)
+    }
+
     /// Whether an epoch's mean loss says that training has failed.
     fn has_diverged(&self, train_loss: f64) -> bool {
         let limit = self.recipe.diverge_factor * self.place.first_loss.map_or(f64::INFINITY, f64::from);
@@ -443,6 +444,7 @@ impl<'a> Training<'a> {
         if self.has_diverged(train_loss) {
             return Ok(None);
         }
+        self.ahead = (self.place.epoch + 1 < recipe.epochs).then(|| self.batches(self.place.epoch + 1, 0));
         // What the trial is judged by, and what is measured beside it.
         let raw = self.model.valid();
         let mean = self.average.as_ref().and_then(Average::model);

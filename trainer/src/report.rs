@@ -6,6 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::Metric;
 
+/// What an epoch reports beside its metrics, where there is such a figure.
+const FIGURES: [&str; 9] = [
+    "train_loss",
+    "lr",
+    "train_seconds",
+    "images_per_second",
+    "input_wait_share",
+    "peak_memory_bytes",
+    "device_memory_bytes",
+    "loss_scale",
+    "skipped_updates",
+];
+/// Before the metrics of the weights themselves, or of their mean, when the other is what the trial is judged by.
+const BESIDE: [&str; 2] = ["raw", "ema"];
+
+/// All names that a report can have.
+pub fn names() -> impl Iterator<Item = String> {
+    let metrics = || Metric::ALL.map(Metric::name);
+    let beside = BESIDE.iter().flat_map(move |model| metrics().map(|metric| format!("{model}_{metric}")));
+    metrics().into_iter().chain(FIGURES).map(str::to_owned).chain(beside)
+}
+
 /// The figures of one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {

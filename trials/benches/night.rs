@@ -1,14 +1,15 @@
 //! Simulated nights on eight slots: how long they take, how much of them is idle, and, on the learning curves of
 //! ../shared/data, the regret at the deadline of fixed-epoch random search, of plain ASHA, and of the time plan.
 //!
-//! `cargo bench --workspace --bench night`; `NIGHTSWEEP_SEEDS=3` for more than one seed.
+//! `cargo bench --workspace --bench night`; `NIGHTSWEEP_SEEDS=3` for more than one seed, `NIGHTSWEEP_WAYS=auto` for the ways
+//! with that in their names.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nightsweep_search::pruner::Asha;
+use nightsweep_search::pruner::{Asha, FreezeThaw};
 use nightsweep_search::{
     Direction, Distribution, Parameter, PrunerKind, SamplerKind, Scale, SearchSpace, Study, StudyConfig, TrialState,
 };
@@ -238,6 +239,7 @@ struct Way {
 fn ways() -> Vec<Way> {
     let none = || Confirm { top: 0, ..Confirm::default() };
     let asha = || PrunerKind::Asha(Asha::default());
+    let freeze_thaw = PrunerKind::FreezeThaw(FreezeThaw::default());
     let way = |name, sampler, pruner, is_planned, confirm| Way { name, sampler, pruner, is_planned, confirm };
     vec![
         way("random, fixed epochs", SamplerKind::Random, PrunerKind::None, false, none()),
@@ -245,6 +247,7 @@ fn ways() -> Vec<Way> {
         way("random + ASHA, planned", SamplerKind::Random, asha(), true, none()),
         way("auto + ASHA, planned", SamplerKind::Auto, asha(), true, none()),
         way("auto + ASHA, planned, confirmed", SamplerKind::Auto, asha(), true, Confirm::default()),
+        way("auto + freeze-thaw, planned", SamplerKind::Auto, freeze_thaw, true, none()),
     ]
 }
 
@@ -352,8 +355,9 @@ fn main() {
     let mut one_night: Option<Morning> = None;
     println!("| way to spend the night | trainings paid | regret, mean | geometric | median | busy | nights |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let wanted = std::env::var("NIGHTSWEEP_WAYS").unwrap_or_default();
     for trainings in [20.0, 40.0, 80.0] {
-        for way in ways() {
+        for way in ways().into_iter().filter(|way| way.name.contains(&wanted)) {
             let mut by_table: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
             let mut busy = Vec::new();
             for (name, table) in &all {

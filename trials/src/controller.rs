@@ -18,6 +18,7 @@ mod trace;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
 use nightsweep_search::{
     Attempt, Event, FailureCause, Order, Origin, PauseReason, Study, Suggestion, TrialNumber, TrialState, Verdict, Wish,
 };
@@ -560,9 +561,9 @@ impl<E: Executor> Controller<'_, E> {
             && self.room.excess() > 0
         {
             let message = format!(
-                "the checkpoints of paused and best trials take {} MB, and `study.disk` gives {} MB",
-                self.room.used() / 1_000_000,
-                budget / 1_000_000
+                "the checkpoints of paused and best trials take {}, and `study.disk` gives {}",
+                ByteSize(self.room.used()).display().si(),
+                ByteSize(budget).display().si(),
             );
             self.end(Ending::DiskFull { message }).await?;
         }

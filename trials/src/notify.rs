@@ -308,8 +308,8 @@ async fn run(command: &str, notification: &Notification, json: &[u8], limit: Dur
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let (mut stdin, stderr) = (child.stdin.take().expect("it is piped"), child.stderr.take().expect("it is piped"));
     let work = async {
-        // A command need not read it.
-        let _ = stdin.write_all(json).await;
+        // A command need not read it. Whoever appends it to a file wants lines.
+        let _ = stdin.write_all(&[json, b"\n"].concat()).await;
         drop(stdin);
         let (mut complaint, mut stderr) = (Vec::new(), stderr.take(COMPLAINT_BYTES));
         let _ = stderr.read_to_end(&mut complaint).await;

@@ -53,6 +53,27 @@ pub fn recipe() -> Fields {
     Fields(properties(&RECIPE).expect("a recipe is a table"))
 }
 
+/// Where the recipe has a field of that name, whichever alternative it belongs to, as `optimizer.lr`.
+pub fn paths_to(name: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    find(recipe(), "", name, &mut paths);
+    paths
+}
+
+fn find(fields: Fields, at: &str, wanted: &str, paths: &mut Vec<String>) {
+    for (name, node) in fields.names().filter_map(|name| Some((name, fields.get(name)?))) {
+        let path = if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+        if name == wanted && !paths.contains(&path) {
+            paths.push(path.clone());
+        }
+        match node.shape() {
+            Shape::Table(fields) => find(fields, &path, wanted, paths),
+            Shape::Choice(choices) => choices.iter().for_each(|(_, fields)| find(*fields, &path, wanted, paths)),
+            _ => {}
+        }
+    }
+}
+
 impl Node {
     /// What the place holds.
     pub fn shape(self) -> Shape {

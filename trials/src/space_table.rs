@@ -83,9 +83,20 @@ fn field(table: &dyn TableLike, fields: Fields, key: &str, at: &str) -> Result<N
         if let Some(help) = &mut mistake.help {
             *help = help.replacen("did you mean `", &format!("did you mean `{prefix}"), 1);
         }
+        let elsewhere = elsewhere(key, at);
+        if !elsewhere.is_empty() {
+            mistake.help = Some(format!("did you mean `{}`?", elsewhere.join("` or `")));
+        }
         mistake.message = format!("the recipe has no `{at}`");
         mistake
     })
+}
+
+/// Where the recipe has a field of that name outside the table of the path.
+fn elsewhere(key: &str, at: &str) -> Vec<String> {
+    let is_outside =
+        |path: &String| path.rsplit_once('.').is_none_or(|(table, _)| !at.starts_with(&format!("{table}.")));
+    schema::paths_to(key).into_iter().filter(is_outside).collect()
 }
 
 fn key_span(table: &dyn TableLike, key: &str) -> Option<Range<usize>> {
@@ -404,6 +415,13 @@ mod tests {
             "sgdd",
             "unknown choice or field of `optimizer` (sgd) `sgdd`",
             "did you mean `sgd`?",
+        );
+        check_mistake("lr = [0.1]", "lr", "the recipe has no `lr`", "did you mean `optimizer.lr`?");
+        check_mistake(
+            "[schedule.cosine]\nbatch_size = [64]",
+            "batch_size",
+            "the recipe has no `schedule.cosine.batch_size`",
+            "did you mean `batch_size`?",
         );
         check_mistake(
             "epochs = { low = 1, hihg = 3 }",

@@ -9,9 +9,9 @@ use nightsweep_search::{
     ConfigError, Direction, Distribution, Expression, Forbid, Objective, ParamValue, Params, PrunerKind, SamplerKind,
     SearchSpace, StudyConfig, Terminate,
 };
-use nightsweep_trainer::data::DataSpec;
+use nightsweep_trainer::data::{DataSpec, LoadError};
 use nightsweep_trainer::recipe::{Changing, PolicySpec, overlay};
-use nightsweep_trainer::{Metric, Recipe};
+use nightsweep_trainer::{Metric, Recipe, report};
 use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -20,6 +20,7 @@ use toml_edit::{DocumentMut, TableLike};
 use crate::bind::{self, BindError};
 use crate::confirm::Confirm;
 use crate::error::{Mistake, StudyFileError};
+use crate::nights;
 use crate::notify::Notify;
 use crate::plan::{Knowledge, Plan};
 use crate::policy::{Learning, learning};
@@ -70,8 +71,8 @@ struct StudyTable {
     trial_limit_seconds: Option<u64>,
     /// A worker that says nothing for so long is taken for hung; half an hour if it is left out.
     silence_seconds: Option<u64>,
-    /// What checkpoints may take together, as "20 GB".
-    disk: Option<ByteSize>,
+    /// What checkpoints may take together, as "20 GB", or a number of bytes.
+    disk: Option<toml::Value>,
 }
 
 #[derive(Deserialize)]
@@ -169,6 +170,12 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         let rule = format!("`silence_seconds` must be at least {SHORTEST_SILENCE}: workers speak every five seconds");
         return Err(Mistake::new(key, rule));
     }
+    let disk = file.study.disk.as_ref().map(|disk| {
+        let wrong = || Mistake::new(span_of(table("study"), "disk"), format!("`disk = {disk}` is no size"));
+        bytes_of(disk).ok_or_else(|| wrong().with_help("for example `disk = \"20 GB\"` or `disk = \"500 MiB\"`"))
+    });
+    let disk = disk.transpose()?;
+    file.data.check().map_err(|error| data_mistake(&error, text))?;
     file.recipe.check().map_err(|error| Mistake::new(span_of(table("recipe"), error.field()), error.to_string()))?;
     let recipe = serde_json::to_value(&file.recipe).expect("a recipe is JSON");
     let table_of_space =
@@ -207,6 +214,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
     let (warm_start, terminate) = (file.search.warm_start, file.search.terminate);
     let mut knowledge = Knowledge { forbid, priors, constraints, terminate, warm_start, enqueue: Vec::new() };
     check_knowledge(&knowledge, &space, table("space"), table("search"))?;
+    check_nights(knowledge.named(), file.study.metric, table("search"))?;
     for (at, entry) in file.enqueue.iter().enumerate() {
         let table = entry_of(document.get("enqueue"), at);
         let point = enqueued(entry, table, &file.recipe, &space);
@@ -240,7 +248,7 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         trials: file.study.trials,
         trial_limit_seconds: file.study.trial_limit_seconds,
         silence_seconds: file.study.silence_seconds,
-        disk: file.study.disk.map(|disk| disk.as_u64()),
+        disk,
         data: file.data,
         folder,
         recipe: file.recipe,
@@ -258,6 +266,28 @@ pub fn parse(text: &str, folder: PathBuf) -> Result<Plan, Mistake> {
         default,
         source: text.to_owned(),
     })
+}
+
+/// The mistake of a `[data]` table whose values do not fit, or do not fit the data.
+pub fn data_mistake(error: &LoadError, text: &str) -> Mistake {
+    let span = error.key().and_then(|key| value_span(text, "data", key, 0));
+    Mistake { help: error.hint(), ..Mistake::new(span, error.to_string()) }
+}
+
+/// The bytes of a value in a study file, or of one element if it is a list: for mistakes that show only when the data or the
+/// store is looked at.
+pub fn value_span(text: &str, table: &str, key: &str, at: usize) -> Option<Range<usize>> {
+    let document = parse_toml(text).ok()?;
+    element_span(document.get(table)?.as_table_like(), key, at)
+}
+
+/// A size as a text or as a number of bytes.
+fn bytes_of(size: &toml::Value) -> Option<u64> {
+    match size {
+        toml::Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+        toml::Value::String(text) => text.parse::<ByteSize>().ok().map(|size| size.as_u64()),
+        _ => None,
+    }
 }
 
 /// Reads the file that a recipe's augmentation policy is in, if it is in one; the error is its message.
@@ -350,12 +380,33 @@ fn check_knowledge(
     for (at, forbid) in knowledge.forbid.iter().enumerate() {
         check(StudyConfig { forbid: vec![forbid.clone()], ..config() }, element_span(search, "forbid", at))?;
     }
+    let reported: Vec<String> = report::names().collect();
+    let reported: Vec<&str> = reported.iter().map(String::as_str).collect();
     for (at, constraint) in knowledge.constraints.iter().enumerate() {
         let constraints = vec![constraint.clone()];
-        check(StudyConfig { constraints, ..config() }, element_span(search, "constraints", at))?;
+        let span = element_span(search, "constraints", at);
+        check(StudyConfig { constraints, ..config() }, span.clone())?;
+        if let Some(name) = constraint.names().into_iter().find(|name| !reported.contains(name)) {
+            return Err(Mistake::unknown(span, "metric", name, &reported));
+        }
     }
     check(StudyConfig { terminate: knowledge.terminate, ..config() }, span_of(search, "terminate.regret"))?;
     check(StudyConfig { forbid: knowledge.forbid.clone(), ..config() }, span_of(search, "forbid"))
+}
+
+/// Nights that come with the program have to be there; earlier studies are looked for in the store.
+fn check_nights(named: &[String], metric: Metric, search: Option<&dyn TableLike>) -> Result<(), Mistake> {
+    for (at, name) in named.iter().enumerate().filter(|(_, name)| name.starts_with(nights::PREFIX)) {
+        let span = element_span(search, "warm_start", at);
+        if nights::named(name).is_none() {
+            return Err(Mistake::unknown(span, "study", name, &nights::names().collect::<Vec<_>>()));
+        }
+        if !metric.is_maximized() {
+            let message = format!("`{name}` was judged by {}, not by {}", Metric::ValAccuracy.name(), metric.name());
+            return Err(Mistake::new(span, message).with_help("leave it out of `warm_start`"));
+        }
+    }
+    Ok(())
 }
 
 /// The table of a place of `[[enqueue]]`.
@@ -595,6 +646,12 @@ mod tests {
         check("[recipe]\nepoch = 3\n", 6, "the recipe has no `epoch`", "did you mean `epochs`?");
         check("[recipe]\nepochs = 0\n", 6, "`epochs` must be at least 1, but is 0", "");
         check(
+            "[search]\nconstraints = [\n  \"raw_val_loss < 3\",\n  \"train_second <= 30\",\n]\n",
+            8,
+            "unknown metric `train_second`",
+            "did you mean `train_seconds`?",
+        );
+        check(
             "[recipe]\noptimizer = { kind = 'sgd', lrr = 1 }\n",
             6,
             "the recipe has no `optimizer.lrr`",
@@ -626,9 +683,29 @@ mod tests {
         );
         let full = HEAD.replace("[data]", "disk = \"a lot\"\n[data]");
         let error = parse(&full, ".".into()).unwrap_err().in_file("s.toml".into(), &full);
-        assert_eq!(error.line(), Some(3), "{}", error.message);
+        assert_eq!((error.line(), error.message.as_str()), (Some(3), "`disk = \"a lot\"` is no size"));
+        assert_eq!(error.help.as_deref(), Some("for example `disk = \"20 GB\"` or `disk = \"500 MiB\"`"));
         let budget = HEAD.replace("[data]", "disk = \"20 GB\"\n[data]");
         assert_eq!(parse(&budget, ".".into()).unwrap().disk, Some(20_000_000_000));
+        check("[recipe]\nlr = 0.1\n", 6, "the recipe has no `lr`", "did you mean `optimizer.lr`?");
+        let sums = "give `val` above 0, `test` from 0 on, and less than 1 in sum; each is 0.1 unless given";
+        check("val = 1.5\n", 5, "`data.val = 1.5` is not a fraction that can be set apart", sums);
+        check("test = -0.1\n", 5, "`data.test = -0.1` is not a fraction that can be set apart", sums);
+        check(
+            "val = 0\n",
+            5,
+            "`data.val = 0` is not a fraction that can be set apart",
+            "trials are judged by images that are set apart: give `val` above 0, such as 0.1",
+        );
+        check("image_size = 100000\n", 5, "`data.image_size = 100000` is not between 1 and 2048", "");
+        check("crop = 0.0\n", 5, "`data.crop = 0` is not above 0 and at most 1", "");
+        check("channels = 2\n", 5, "`data.channels = 2` is neither 1 (gray) nor 3 (colour)", "");
+        check(
+            "[search]\nwarm_start = [\n  'x',\n  'shipped/minst',\n]\n",
+            8,
+            "unknown study `shipped/minst`",
+            "did you mean `shipped/mnist`?",
+        );
         check("[confirm]\nseeds = 1\n", 6, "`confirm.seeds` must be from 2 to 1000", "");
         check("[confirm]\nshare = 1.5\n", 6, "`confirm.share` must be in [0, 1)", "");
         check("[recipe\n", 5, "this is not TOML: unclosed table, expected `]`", "");

@@ -136,7 +136,8 @@ document.addEventListener("submit", (event) => {
     tell(place, () => send(place.dataset.orders, { order: "extend", trials: Number(fields.get("trials")) }));
   } else if (form.matches(".deadline")) {
     event.preventDefault();
-    tell(place, () => send(place.dataset.orders, { order: "deadline", in_seconds: Math.round(Number(fields.get("hours")) * 3600) }));
+    const minutes = fields.has("hours") ? 60 * Number(fields.get("hours")) : Number(fields.get("minutes"));
+    tell(place, () => send(place.dataset.orders, { order: "deadline", in_seconds: Math.round(60 * minutes) }));
   } else if (form.matches(".enqueue")) {
     event.preventDefault();
     const typed = (text) => (text === "true" ? true : text === "false" ? false : text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text);

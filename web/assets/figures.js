@@ -119,7 +119,8 @@ function traces(panel) {
       if (scaled) {
         Object.assign(marker, { color: mark.values, colorscale: colours, cmin: scale.low, cmax: scale.high, showscale: bar });
         marker.line = { width: 1, color: colour("soft") };
-        marker.colorbar = { title: { text: plain(scale.label), side: "right" }, thickness: 10, outlinewidth: 0 };
+        const dtick = scale.label === "trial" && scale.high - scale.low < 10 ? 1 : undefined;
+        marker.colorbar = { title: { text: plain(scale.label), side: "right" }, thickness: 10, outlinewidth: 0, dtick };
         bar = false;
       }
       const value = scaled && scale.label !== "trial" ? `<br>${plain(scale.label)} %{marker.color:.4g}` : "";
@@ -155,7 +156,8 @@ function traces(panel) {
 
 function hover(axis, side) {
   if (axis.kind.words) return `${plain(axis.label)} %{${side}}`;
-  return `${plain(axis.label)} %{${side}${axis.kind === "time" ? "|%H:%M:%S" : ":.4g"}}`;
+  const format = { time: "|%H:%M:%S", whole: ":d" }[axis.kind] ?? ":.4g";
+  return `${plain(axis.label)} %{${side}${format}}`;
 }
 
 function layout(panel) {
@@ -182,7 +184,15 @@ function axis(it, upright) {
     const range = upright ? [it.high, it.low] : [it.low, it.high];
     return { ...common, range, tickvals: words.map((_, place) => place), ticktext: words.map(short), showgrid: !upright };
   }
-  if (it.kind === "log") return { ...common, type: "log", range: [Math.log10(it.low), Math.log10(it.high)], dtick: undefined, exponentformat: "power" };
+  if (it.kind === "log") {
+    const range = [Math.log10(it.low), Math.log10(it.high)];
+    const powers = Math.floor(range[1]) - Math.ceil(range[0]) + 1;
+    // Between powers of ten Plotly would write digits, which on a narrow page stand upon them.
+    const dtick = powers > 1 ? Math.ceil((range[1] - range[0]) / 6) : undefined;
+    return { ...common, type: "log", range, dtick, exponentformat: "power" };
+  }
+  // Few whole numbers have halves between them.
+  if (it.kind === "whole" && it.high - it.low < 10) return { ...common, range: [it.low, it.high], dtick: 1 };
   if (it.kind === "time") return { ...common, type: "date", range: [it.low, it.high] };
   return { ...common, range: [it.low, it.high] };
 }

@@ -6,14 +6,21 @@ use nightsweep_search::race::{self, Fate, REPETITION, Standing};
 use nightsweep_search::{Distribution, Study, TrialNumber, TrialState};
 use nightsweep_store::{Controller, QueryError, Seq, Store, StudyRow};
 
+use crate::activity::Activity;
 use crate::guard::WebSettings;
 
-/// The latest confirmation of a study, as far as it is.
+/// The confirmation that says who won a study, as far as it is: the last one with a winner, or else the last one.
 #[derive(Debug)]
 pub(crate) struct Confirmation {
     /// Its name in the store.
     pub name: String,
+    /// What its trainings are judged by.
+    pub metric: String,
     pub controller: Controller,
+    /// Whether a process leads it.
+    pub is_running: bool,
+    /// One that was begun later and has no winner yet.
+    pub newer: Option<Box<Self>>,
     /// The best first.
     pub standings: Vec<Standing>,
     /// What the study said of each candidate, by which it was chosen.
@@ -37,20 +44,34 @@ pub(crate) struct Training {
 }
 
 impl Confirmation {
-    /// The latest confirmation of the study; nothing if it has none.
+    /// That of the study; nothing if it has none.
     pub(crate) async fn of(
         store: &Store,
         settings: &WebSettings,
         study: &StudyRow,
+        activity: &Activity,
     ) -> Result<Option<Self>, QueryError> {
-        let mut latest = None;
-        for number in 1.. {
-            match store.study_named(&race::name_of(&study.name, number)).await? {
-                Some(row) => latest = Some(row),
-                None => break,
+        let rows = rows(store, study).await?;
+        let mut unfinished = None;
+        for (place, row) in rows.iter().enumerate().rev() {
+            let is_running = *activity == Activity::Confirming && place + 1 == rows.len();
+            let Some(read) = Self::read(store, settings, study, row, is_running).await? else { continue };
+            // As `nightsweep report` chooses: one that was cut short takes nothing from the one before it.
+            if read.winner().is_some() {
+                return Ok(Some(Self { newer: unfinished.map(Box::new), ..read }));
             }
+            unfinished.get_or_insert(read);
         }
-        let Some(row) = latest else { return Ok(None) };
+        Ok(unfinished)
+    }
+
+    async fn read(
+        store: &Store,
+        settings: &WebSettings,
+        study: &StudyRow,
+        row: &StudyRow,
+        is_running: bool,
+    ) -> Result<Option<Self>, QueryError> {
         let entries = store.events(row.id, Seq::START).await?;
         let told = race::told(&row.space, row.direction, entries.iter().map(|entry| &entry.event));
         let race = match told {
@@ -72,9 +93,12 @@ impl Confirmation {
         };
         Ok(Some(Self {
             controller: store.summary(row.id).await?.controller,
+            is_running,
+            newer: None,
+            metric: row.metric.clone(),
             test: test_accuracies(settings, &row.name, &race).await,
             trainings: trainings(&race),
-            name: row.name,
+            name: row.name.clone(),
             standings,
             chosen,
             repetitions,
@@ -83,7 +107,7 @@ impl Confirmation {
 
     /// The candidate that won, once two seeds tell of it.
     pub(crate) fn winner(&self) -> Option<&Standing> {
-        self.standings.first().filter(|best| best.fate == Fate::Best && best.values.len() >= 2)
+        race::winner(&self.standings)
     }
 
     /// Candidates that cannot be told from the winner.
@@ -95,9 +119,9 @@ impl Confirmation {
         self.standings.iter().find(|standing| standing.candidate == trial)
     }
 
-    /// Whether a process leads it, as far as the log tells.
-    pub(crate) fn is_running(&self) -> bool {
-        matches!(self.controller, Controller::Open { .. })
+    /// Trainings that are done.
+    pub(crate) fn done(&self) -> usize {
+        self.standings.iter().map(|standing| standing.values.len()).sum()
     }
 
     /// The candidate that looked best when it was chosen: its number, its value then, and its mean on fresh seeds.
@@ -107,6 +131,25 @@ impl Confirmation {
         });
         known.max_by(|(_, a, _), (_, b, _)| if is_maximized { a.total_cmp(b) } else { b.total_cmp(a) })
     }
+}
+
+/// All confirmations of a study, in the order in which they were begun.
+async fn rows(store: &Store, study: &StudyRow) -> Result<Vec<StudyRow>, QueryError> {
+    let mut rows = Vec::new();
+    for number in 1.. {
+        match store.study_named(&race::name_of(&study.name, number)).await? {
+            Some(row) => rows.push(row),
+            None => break,
+        }
+    }
+    Ok(rows)
+}
+
+/// Whether the last confirmation of the study was taken up and not put down.
+pub(crate) async fn is_led(store: &Store, study: &StudyRow) -> Result<bool, QueryError> {
+    let rows = rows(store, study).await?;
+    let Some(last) = rows.last() else { return Ok(false) };
+    Ok(matches!(store.summary(last.id).await?.controller, Controller::Open { .. }))
 }
 
 fn trainings(race: &Study) -> BTreeMap<(TrialNumber, u64), Training> {

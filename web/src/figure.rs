@@ -70,7 +70,12 @@ const FIGURES: [Row; 15] = [
         "Share of each parameter in a trial being among the best tenth, and in the variance of the value over the space.",
         importance::importance,
     ),
-    row("contour", "Contour", "The value over the two parameters that mattered most, smoothed.", contour::contour),
+    row(
+        "contour",
+        "Contour",
+        "The value over the two parameters with numbers that mattered most, smoothed.",
+        contour::contour,
+    ),
     row("slice", "Slices", "The value over each parameter; later trials are lighter.", slice::slice),
     row("rank", "Ranks", "Pairs of what mattered most, coloured by rank from 0, the least value, to 1.", rank::rank),
     row("edf", "Distribution", "Share of the complete trials that are as good or worse.", edf::edf),

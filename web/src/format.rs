@@ -9,6 +9,20 @@ pub(crate) fn metric(value: f64) -> String {
     if value == 0.0 || (1e-3..1e5).contains(&value.abs()) { format!("{value:.4}") } else { format!("{value:.3e}") }
 }
 
+/// Metrics of ours that lie in [0, 1].
+const SHARES: [&str; 5] = ["val_accuracy", "val_top5_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_ece"];
+
+/// A mean of a metric and half the width of its interval, if that is known. Of few seeds it may be wider than the values
+/// that the metric can have: then its ends are told instead, as far as there are such values.
+pub(crate) fn interval(name: &str, mean: f64, half_width: Option<f64>) -> String {
+    let Some(half) = half_width else { return metric(mean) };
+    let (low, high) = (mean - half, mean + half);
+    if SHARES.contains(&name) && (0.0..=1.0).contains(&mean) && (low < 0.0 || high > 1.0) {
+        return format!("{} ({} to {})", metric(mean), metric(low.max(0.0)), metric(high.min(1.0)));
+    }
+    format!("{} ± {}", metric(mean), metric(half))
+}
+
 /// A number in as few digits as people read.
 pub(crate) fn short(value: f64) -> String {
     significant(value, 3)
@@ -164,6 +178,16 @@ mod tests {
         check(-0.25, "-0.25");
         assert_eq!(metric(0.91), "0.9100");
         assert_eq!(metric(1e-7), "1.000e-7");
+    }
+
+    #[test]
+    fn an_interval_ends_where_the_metric_does() {
+        let check = |name, mean, half, expected: &str| assert_eq!(interval(name, mean, half), expected);
+        check("val_accuracy", 0.9, Some(0.01), "0.9000 ± 0.0100");
+        check("val_accuracy", 0.8333, Some(1.0589), "0.8333 (0.0000 to 1.0000)");
+        check("val_accuracy", 1.0, Some(0.0077), "1.0000 (0.9923 to 1.0000)");
+        check("val_loss", 0.2, Some(0.3), "0.2000 ± 0.3000");
+        check("val_accuracy", 0.9, None, "0.9000");
     }
 
     #[test]

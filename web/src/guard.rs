@@ -87,12 +87,22 @@ pub struct WebSettings {
     read_only: bool,
     /// Empty, or as `/sweeps`.
     base_path: String,
-    /// The study that this process leads, and who takes its orders.
-    orders: Option<(String, UnboundedSender<Ordered>)>,
+    /// The study that this process leads.
+    led: Option<Led>,
     /// How many workers that study has at once.
     slots: usize,
     reports: Option<ReportSource>,
     files: Option<Arc<dyn StudyFiles>>,
+}
+
+/// A study that this process leads.
+#[derive(Clone)]
+struct Led {
+    study: String,
+    /// Trials that its run starts in all, unless people asked for another number.
+    trials: Option<u64>,
+    /// To whoever takes its orders.
+    orders: UnboundedSender<Ordered>,
 }
 
 /// Why the pages cannot be served so.
@@ -139,9 +149,14 @@ impl WebSettings {
         self
     }
 
-    /// Hands orders about that study on to whoever leads it.
-    pub fn with_orders(mut self, study: impl Into<String>, orders: UnboundedSender<Ordered>) -> Self {
-        self.orders = Some((study.into(), orders));
+    /// Hands orders about that study, whose run starts so many trials in all, on to whoever leads it.
+    pub fn with_orders(
+        mut self,
+        study: impl Into<String>,
+        trials: Option<u64>,
+        orders: UnboundedSender<Ordered>,
+    ) -> Self {
+        self.led = Some(Led { study: study.into(), trials, orders });
         self
     }
 
@@ -197,14 +212,22 @@ impl WebSettings {
 
     /// Who takes orders about the study, if it is led here.
     pub(crate) fn orders_of(&self, study: &str) -> Option<&UnboundedSender<Ordered>> {
-        let (name, orders) = self.orders.as_ref()?;
-        (name == study && !self.read_only && !orders.is_closed()).then_some(orders)
+        let orders = &self.led_as(study)?.orders;
+        (!self.read_only && !orders.is_closed()).then_some(orders)
+    }
+
+    /// Trials that the run of the study starts in all by itself, if it is led here and has a number of them.
+    pub(crate) fn trials_of(&self, study: &str) -> Option<u64> {
+        self.led_as(study)?.trials
     }
 
     /// Workers that the study has at once, if it is led here.
     pub(crate) fn slots_of(&self, study: &str) -> Option<usize> {
-        let (name, _) = self.orders.as_ref()?;
-        (name == study && self.slots > 0).then_some(self.slots)
+        self.led_as(study).filter(|_| self.slots > 0).map(|_| self.slots)
+    }
+
+    fn led_as(&self, study: &str) -> Option<&Led> {
+        self.led.as_ref().filter(|led| led.study == study)
     }
 
     /// Whether a request that changes something comes from a page of ours or from no page at all. A browser names the

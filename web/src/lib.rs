@@ -1,5 +1,6 @@
 //! The leaderboard and its JSON API: looks at a store, also one that another process writes to, and changes nothing.
 
+mod activity;
 mod assets;
 mod base;
 mod confirmation;

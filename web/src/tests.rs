@@ -350,7 +350,7 @@ fn samples(text: &str) -> std::collections::BTreeMap<String, f64> {
 async fn prometheus_is_told_what_the_store_knows() {
     let mut fixture = Fixture::new().await;
     let (orders, _asked) = tokio::sync::mpsc::unbounded_channel();
-    fixture.settings = WebSettings::default().with_orders(NAME, orders).with_slots(2);
+    fixture.settings = WebSettings::default().with_orders(NAME, None, orders).with_slots(2);
     fixture.store.create_study(new_study("other")).await.unwrap();
     let response = fixture.ask(request("/metrics").body(Body::empty()).unwrap()).await;
     assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; version=0.0.4");
@@ -389,7 +389,7 @@ async fn prometheus_is_told_what_the_store_knows() {
 
 #[tokio::test]
 async fn the_plan_of_the_night_is_shown_while_somebody_leads_the_study() {
-    let mut fixture = Fixture::new().await;
+    let fixture = Fixture::new().await;
     let outlook = nightsweep_search::Outlook {
         left_seconds: 7200.0,
         reserved_seconds: 1200.0,
@@ -397,6 +397,12 @@ async fn the_plan_of_the_night_is_shown_while_somebody_leads_the_study() {
         max_epochs: 9,
         brackets: vec![vec![1, 3]],
         trials: 123,
+        models: vec![nightsweep_search::ModelPace {
+            model: "vit".to_owned(),
+            batch_size: 64,
+            epoch_seconds: 2.5,
+            memory_bytes: None,
+        }],
         ..Default::default()
     };
     let opened = Event::Opened { pid: 7, host: "night".to_owned(), version: "0".to_owned() };
@@ -404,18 +410,42 @@ async fn the_plan_of_the_night_is_shown_while_somebody_leads_the_study() {
     let events = [opened, old, Event::Planned { outlook }];
     fixture.store.append_all(fixture.study, &events).await.unwrap();
     let page = fixture.get(ADDRESS).await.1;
-    for expected in ["Plan of the night", "123 trials", "judged after 1, 3", "are confirmed"] {
+    for expected in ["Plan of the night", "123 trials", "judged after 1, 3", "are confirmed", "<table class=\"plain\">"]
+    {
         assert!(page.contains(expected), "`{expected}` is not in {page}");
     }
     assert!(!page.contains("7777") && !page.contains("hours until the end"));
-    let (sender, _orders) = tokio::sync::mpsc::unbounded_channel::<crate::Ordered>();
-    fixture.settings = WebSettings::default().with_orders(NAME, sender);
-    let page = fixture.get(ADDRESS).await.1;
-    let hours = page.split("hours until the end").nth(1).unwrap().split('>').next().unwrap();
-    assert!(hours.contains("value=\"2.0\""), "{hours}");
     let closed = Event::Closed { reason: "the search is done".to_owned(), needs_help: false };
     fixture.store.append(fixture.study, &closed).await.unwrap();
     assert!(!fixture.get(ADDRESS).await.1.contains("Plan of the night"));
+}
+
+#[tokio::test]
+async fn fields_offer_what_takes_nothing_from_a_study() {
+    let mut fixture = Fixture::new().await;
+    let (sender, _orders) = tokio::sync::mpsc::unbounded_channel::<crate::Ordered>();
+    let offered = async |fixture: &Fixture, name: &str| {
+        let page = fixture.get(ADDRESS).await.1;
+        let field = page.split(&format!("<input name=\"{name}\"")).nth(1)?.split('>').next()?.to_owned();
+        Some(field.split(" value=\"").nth(1)?.split('"').next()?.to_owned())
+    };
+    // Three trials are there. A run that has no number of them gets none unsaid.
+    for (trials, expected) in [(Some(100), Some("110")), (Some(2), Some("13")), (None, None)] {
+        fixture.settings = WebSettings::default().with_orders(NAME, trials, sender.clone());
+        assert_eq!(offered(&fixture, "trials").await.as_deref(), expected, "{trials:?}");
+    }
+    let order = nightsweep_search::Order::Extend { trials: 150 };
+    fixture.store.append(fixture.study, &Event::Ordered { by: "eve".to_owned(), order }).await.unwrap();
+    assert_eq!(offered(&fixture, "trials").await.as_deref(), Some("160"));
+    // What is left of the time, rounded up.
+    let planned = [(7200.0, "hours", "2.0"), (6900.0, "hours", "2.0"), (130.0, "minutes", "3"), (0.0, "minutes", "1")];
+    let opened = Event::Opened { pid: 7, host: "night".to_owned(), version: "0".to_owned() };
+    fixture.store.append(fixture.study, &opened).await.unwrap();
+    for (left_seconds, unit, expected) in planned {
+        let outlook = nightsweep_search::Outlook { left_seconds, ..Default::default() };
+        fixture.store.append(fixture.study, &Event::Planned { outlook }).await.unwrap();
+        assert_eq!(offered(&fixture, unit).await.as_deref(), Some(expected), "{left_seconds} s");
+    }
 }
 
 /// A request that changes something, as a page of ours sends it.
@@ -482,7 +512,7 @@ async fn an_order_goes_to_whoever_leads_the_study() {
     assert!(!fixture.get(ADDRESS).await.1.contains("data-order"));
 
     let (sender, mut orders) = tokio::sync::mpsc::unbounded_channel::<crate::Ordered>();
-    fixture.settings = WebSettings::default().with_orders(NAME, sender);
+    fixture.settings = WebSettings::default().with_orders(NAME, None, sender);
     assert!(fixture.get(ADDRESS).await.1.contains("data-order=\"hold\""));
     assert!(fixture.get(&format!("{ADDRESS}/trials/2")).await.1.contains("data-order=\"stop\""));
     let leader = tokio::spawn(async move {

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use miette::{IntoDiagnostic, Result};
+use miette::{IntoDiagnostic, Report, Result};
 use nightsweep_search::Event;
-use nightsweep_store::{Seq, read_optuna};
+use nightsweep_store::{OptunaError, Seq, read_optuna};
 use nightsweep_trials::study_file;
 
 use crate::cli::ImportOptuna;
 use crate::commands::{run, studies};
-use crate::failure::{Ending, StudyFileReport, advise};
+use crate::failure::{Ending, StudyFileReport, advise, misuse};
+use crate::progress::counted;
 
 /// Reads the storage; the study is made if it is not there. What was imported before is not imported again.
 pub async fn import(runs: &Path, arguments: &ImportOptuna) -> Result<Ending> {
@@ -19,7 +20,14 @@ pub async fn import(runs: &Path, arguments: &ImportOptuna) -> Result<Ending> {
         let path = arguments.storage.display();
         return Err(advise(format!("there is no file `{path}`"), "name the SQLite file of the storage"));
     }
-    let foreign = read_optuna(&arguments.storage, arguments.from.as_deref()).await.into_diagnostic()?;
+    let foreign = read_optuna(&arguments.storage, arguments.from.as_deref()).await;
+    let foreign = foreign.map_err(|error| match error {
+        OptunaError::NotOneStudy { ref known, .. } if known.is_empty() => Report::from_err(error),
+        OptunaError::NotOneStudy { .. } | OptunaError::NoSuchStudy { .. } => {
+            misuse(error.to_string(), "say which one is meant: --from NAME")
+        }
+        error => Report::from_err(error),
+    })?;
     let config = plan.study_config();
     if foreign.direction != config.direction {
         return Err(advise(
@@ -39,7 +47,7 @@ pub async fn import(runs: &Path, arguments: &ImportOptuna) -> Result<Ending> {
     let _lock = run::lock(&folder, &plan.name)?;
     // What Optuna found of this very objective is a better start than what did well elsewhere.
     plan.knowledge.warm_start.get_or_insert_default();
-    let row = run::find_or_create(&store, &plan).await?;
+    let row = run::find_or_create(&store, &plan, &arguments.file).await?;
     let log = store.events(row.id, Seq::START).await.into_diagnostic()?;
     let (mut events, mut outside, mut known) = (Vec::new(), Vec::new(), 0);
     for trial in foreign.trials {
@@ -56,12 +64,13 @@ pub async fn import(runs: &Path, arguments: &ImportOptuna) -> Result<Ending> {
     if !events.is_empty() {
         store.append_all(row.id, &events).await.into_diagnostic()?;
     }
-    println!("{}: {} trials of `{}` imported, {known} were known", plan.name, events.len(), foreign.name);
+    let imported = counted(events.len(), "trial");
+    say!("{}: {imported} of `{}` imported, {known} known before", plan.name, foreign.name);
     if foreign.others > 0 {
-        println!("{} are not complete, so there is nothing to learn from them", foreign.others);
+        say!("left out because not complete: {}", foreign.others);
     }
     if let Some(first) = outside.first() {
-        println!("{} do not lie in the space and were left out ({first})", outside.len());
+        say!("left out because not in the space: {} ({first})", outside.len());
     }
     Ok(Ending::Done)
 }

@@ -24,8 +24,8 @@ pub fn import(arguments: &ImportWandb) -> Result<Ending> {
         .into_diagnostic()
         .wrap_err_with(|| format!("could not write `{}`", output.display()))?;
     for Note { line, key, text } in &imported.notes {
-        println!("{}:{line}: {key}: {text}", sweep.display());
+        say!("{}:{line}: {key}: {text}", sweep.display());
     }
-    println!("{}: run it with: nightsweep run {}", output.display(), output.display());
+    say!("{}: run it with: nightsweep run {}", output.display(), output.display());
     Ok(Ending::Done)
 }

@@ -16,7 +16,7 @@ use nightsweep_trials::policy::{Origin, PolicyFile};
 use super::Nursery;
 use super::harm::write;
 use crate::cli::PolicyCompare;
-use crate::failure::{Ending, advise};
+use crate::failure::{Ending, advise, misuse};
 
 /// Seeds that no search draws its trials from: their numbers begin here.
 const FRESH: u64 = 1 << 32;
@@ -28,11 +28,16 @@ pub fn compare(arguments: &PolicyCompare) -> Result<Ending> {
     let entrants = arguments.policies.iter().map(|name| entrant(name, &nursery.recipe));
     let entrants: Vec<Entrant> = entrants.collect::<Result<_>>()?;
     let against = against(arguments)?;
-    let (judges, split): (Arc<Images>, _) = match nursery.data.has_test {
-        true => (Arc::new(load_test(&nursery.spec, &nursery.folder, nursery.seed.study).into_diagnostic()?.0), "test"),
-        false => (nursery.data.validation.clone(), "validation"),
+    let (judges, split): (Arc<Images>, _) = match nursery.data.test_images {
+        0 => (nursery.data.validation.clone(), "validation"),
+        _ => {
+            let test = load_test(&nursery.spec, &nursery.folder, nursery.seed.study);
+            let (images, notices) = test.into_diagnostic()?;
+            notices.iter().for_each(|notice| say!("note: {notice}"));
+            (Arc::new(images), "test")
+        }
     };
-    println!("judged by {} {split} images", judges.len());
+    say!("judged by {} {split} images", judges.len());
     let row = |(name, entrant): (&String, &Entrant)| Row {
         policy: name.clone(),
         learned: entrant.learned.clone(),
@@ -49,13 +54,13 @@ pub fn compare(arguments: &PolicyCompare) -> Result<Ending> {
             row.seconds += (begin.elapsed().as_secs_f64() - row.seconds) / (repetition + 1) as f64;
             row.accuracies.push(accuracy);
             let text = accuracy.map_or("diverged".to_owned(), |accuracy| format!("{accuracy:.4}"));
-            println!("seed {} of {}  {}  {text}", repetition + 1, arguments.seeds, row.policy);
+            say!("seed {} of {}  {}  {text}", repetition + 1, arguments.seeds, row.policy);
         }
         if let Some(path) = &arguments.json {
             write(path, serde_json::to_string_pretty(&comparison).into_diagnostic()?.as_bytes())?;
         }
     }
-    println!("\n{}", comparison.table());
+    say!("\n{}", comparison.table());
     Ok(Ending::Done)
 }
 
@@ -73,7 +78,7 @@ fn train(nursery: &Nursery, recipe: &Recipe, trial: u64, judges: &Arc<Images>) -
 fn against(arguments: &PolicyCompare) -> Result<Vec<usize>> {
     let place = |name: &String| {
         arguments.policies.iter().position(|policy| policy == name).ok_or_else(|| {
-            advise(
+            misuse(
                 format!("`{name}` of --against is not compared"),
                 "name one of those of --policies, as it stands there",
             )
@@ -115,7 +120,7 @@ fn entrant(name: &str, recipe: &Recipe) -> Result<Entrant> {
             kind => {
                 let policy = serde_json::from_value(serde_json::json!({ "kind": kind }));
                 augment.policy = policy.map_err(|_| {
-                    advise(
+                    misuse(
                         format!("`{kind}` of `{name}` is no policy"),
                         "there are none, flip, crop, balanced, rand_augment, trivial_augment, auto_augment, aug_mix, files that \
                          end in .toml and generated images as generated.npz@0.5",
@@ -137,7 +142,7 @@ fn generated(part: &str) -> Result<Generated> {
         None => (part.to_owned(), Some(1.0)),
     };
     let ratio = ratio.ok_or_else(|| {
-        advise(format!("the ratio of `{part}` is no number"), "as generated.npz@0.5: so many for each real image")
+        misuse(format!("the ratio of `{part}` is no number"), "as generated.npz@0.5: so many for each real image")
     })?;
     // As seen from here, wherever the recipe is.
     let path = std::path::absolute(&file).into_diagnostic()?.display().to_string();

@@ -13,18 +13,16 @@ use super::Nursery;
 use super::harm::write;
 use crate::cli::PolicyGenerate;
 use crate::commands::run::duration;
-use crate::failure::{Ending, advise};
+use crate::failure::{Ending, advise, misuse};
 
 /// Steps after which it is told how far the generator is.
 const TELL: u64 = 100;
 
 /// Trains both networks, generates, sifts and writes.
 pub fn generate(arguments: &PolicyGenerate) -> Result<Ending> {
-    let budget = duration(&arguments.budget).map_err(|_| {
-        advise(format!("`--budget {}` is no duration", arguments.budget), "for example --budget 90s or --budget 1h30m")
-    })?;
+    let budget = duration("--budget", &arguments.budget)?;
     if !(0.0..1.0).contains(&arguments.likelihood) {
-        return Err(advise(
+        return Err(misuse(
             format!("`--likelihood {}` is not in [0, 1)", arguments.likelihood),
             "0.5 asks that the class is likelier than all others together",
         ));
@@ -32,7 +30,7 @@ pub fn generate(arguments: &PolicyGenerate) -> Result<Ending> {
     let nursery = Nursery::open(&arguments.children)?;
     nursery.introduce();
     let begin = Instant::now();
-    let say = |text: &str| println!("{:>6.0} s  {text}", begin.elapsed().as_secs_f64());
+    let say = |text: &str| say!("{:>6.0} s  {text}", begin.elapsed().as_secs_f64());
     let chosen = chosen_classes(&nursery.data, &arguments.classes).map_err(explained)?;
     let counts = class_counts(&nursery.data.train.labels, nursery.data.classes.len());
     let wanted = arguments.images.map_or(median(&counts), |images| images as usize);
@@ -93,8 +91,8 @@ pub fn generate(arguments: &PolicyGenerate) -> Result<Ending> {
         .write(&arguments.output)
         .into_diagnostic()
         .wrap_err_with(|| format!("could not write `{}`", arguments.output.display()))?;
-    println!("wrote {} and {}", arguments.output.display(), arguments.picture.display());
-    println!(
+    say!("wrote {} and {}", arguments.output.display(), arguments.picture.display());
+    say!(
         "whether they are worth it: nightsweep policy compare {} --policies none,balanced,{}@1",
         nursery.name,
         arguments.output.display()

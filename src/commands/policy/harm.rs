@@ -32,7 +32,7 @@ pub fn harm(arguments: &PolicyHarm) -> Result<Ending> {
     let images = nursery.recipe.preprocess.apply(&nursery.data.validation);
     let png = picture(&images, &nursery.data.classes, &table.ops, nursery.seed);
     write(&arguments.picture, &png)?;
-    println!("wrote {} and {}", arguments.output.display(), arguments.picture.display());
+    say!("wrote {} and {}", arguments.output.display(), arguments.picture.display());
     Ok(Ending::Done)
 }
 
@@ -51,7 +51,7 @@ fn table(nursery: &Nursery, settings: Settings) -> Result<HarmTable> {
     let all: usize = moves.iter().map(|one| if one.op.row().signed { 2 } else { 1 }).sum();
     let progress = |harm: &OpHarm| {
         done += 1;
-        println!("{done:>3} of {all}  {}", name(harm));
+        say!("{done:>3} of {all}  {}", name(harm));
     };
     let Measured { images, accuracy, ops } =
         measure(&child, &data.validation, &data.classes, &moves, settings, *seed, progress);
@@ -61,20 +61,24 @@ fn table(nursery: &Nursery, settings: Settings) -> Result<HarmTable> {
 
 /// The table for people.
 fn print(table: &HarmTable) {
-    println!(
+    say!(
         "\na child that saw each operation rarely recognises {:.1} % of {} validation images as they are\n",
         100.0 * table.accuracy,
         table.images
     );
-    println!(
+    say!(
         "{:>3}  {:<22} {:<18} {:>22} {:>9}  what it does",
-        "row", "operation", "may be used", "log-likelihood", "accuracy"
+        "row",
+        "operation",
+        "may be used",
+        "log-likelihood",
+        "accuracy"
     );
     for (row, harm) in table.ops.iter().enumerate() {
         // As strong as it may be, or at its weakest where it may not.
         let shown = harm.levels.iter().rfind(|level| level.magnitude <= harm.most).or(harm.levels.first());
         let Some(Level { change, change_half_width, accuracy, .. }) = shown else { continue };
-        println!(
+        say!(
             "{:>3}  {:<22} {:<18} {:>22} {:>7.1} %  {}",
             row + 1,
             name(harm),
@@ -84,9 +88,9 @@ fn print(table: &HarmTable) {
             effect(harm),
         );
     }
-    println!();
+    say!("");
     if let Some(doubt) = doubt(table) {
-        println!("note: {doubt}\n");
+        say!("note: {doubt}\n");
     }
 }
 
@@ -140,7 +144,7 @@ struct Printer {
 impl Observer for Printer {
     fn report(&mut self, report: &EpochReport) -> Next {
         let accuracy = report.value(Metric::ValAccuracy);
-        println!("epoch {}/{}  val_accuracy {accuracy:.4}", report.epoch, self.epochs);
+        say!("epoch {}/{}  val_accuracy {accuracy:.4}", report.epoch, self.epochs);
         Next::Train
     }
 }

@@ -17,9 +17,7 @@ use crate::failure::{Ending, advise};
 
 /// Learns and writes.
 pub fn learn(arguments: &PolicyLearn) -> Result<Ending> {
-    let budget = duration(&arguments.budget).map_err(|_| {
-        advise(format!("`--budget {}` is no duration", arguments.budget), "for example --budget 90s or --budget 1h30m")
-    })?;
+    let budget = duration("--budget", &arguments.budget)?;
     let mut nursery = Nursery::open(&arguments.children)?;
     nursery.introduce();
     let (moves, mixings) = match &arguments.within {
@@ -29,16 +27,13 @@ pub fn learn(arguments: &PolicyLearn) -> Result<Ending> {
             let moves = table.moves();
             let may_flip = moves.iter().any(|one| one.op == Op::Flip);
             if !may_flip && nursery.recipe.augment.flip > 0.0 {
-                println!("note: the recipe's own flip is left out, as {} has it", path.display());
+                say!("note: the recipe's own flip is left out, as {} has it", path.display());
                 nursery.recipe.augment.flip = 0.0;
             }
-            println!("within {}: {} operations", path.display(), moves.len());
+            say!("within {}: {} operations", path.display(), moves.len());
             let mixings = table.mixings();
             if mixings.len() < MIXINGS.len() {
-                println!(
-                    "note: CutMix is left out, as images cannot lose a quarter of their area by {}",
-                    path.display()
-                );
+                say!("note: CutMix is left out, as images cannot lose a quarter of their area by {}", path.display());
             }
             (moves, mixings)
         }
@@ -48,7 +43,7 @@ pub fn learn(arguments: &PolicyLearn) -> Result<Ending> {
     let mixings = if mixes { Vec::new() } else { mixings };
     let begin = Instant::now();
     let Nursery { recipe, data, folder, seed, device, .. } = &nursery;
-    let say = |text: &str| println!("{:>6.0} s  {text}", begin.elapsed().as_secs_f64());
+    let say = |text: &str| say!("{:>6.0} s  {text}", begin.elapsed().as_secs_f64());
     let scratch = tempfile::tempdir().into_diagnostic().wrap_err("could not make a folder for checkpoints")?;
     let mut bench =
         Bench::new((recipe, data), (folder, scratch.path(), device), (moves, mixings), seed.study, Some(budget), say);
@@ -61,8 +56,8 @@ pub fn learn(arguments: &PolicyLearn) -> Result<Ending> {
         format!("# Used by: augment.policy = {{ kind = \"file\", path = \"{}\" }}\n\n", arguments.output.display());
     let text = PolicyFile { policy, learned: Some(learned) }.text().into_diagnostic()?;
     write(&arguments.output, format!("{head}{text}").as_bytes())?;
-    println!("wrote {} after {seconds:.0} s; {tried} tried", arguments.output.display());
-    println!(
+    say!("wrote {} after {seconds:.0} s; {tried} tried", arguments.output.display());
+    say!(
         "whether it is worth it: nightsweep policy compare {} --policies none,{}",
         nursery.name,
         arguments.output.display()

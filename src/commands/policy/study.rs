@@ -40,7 +40,7 @@ pub async fn learn_policy(
     }
     let Some(learning) = plan.policy.clone() else { return Ok(()) };
     check_time(&learning, deadline)?;
-    println!("policy: learned by {} within {}, before the first trial", learning.method.title(), learning.budget);
+    say!("policy: learned by {} within {}, before the first trial", learning.method.title(), learning.budget);
     let recipe = folder.join("policy-recipe.toml");
     RecipeFile::of(plan, plan.recipe.clone()).write(&recipe)?;
     let children = Children { recipe: &recipe, learning: &learning, device };
@@ -57,13 +57,13 @@ pub async fn learn_policy(
     files.extend((learning.within == Within::Harm).then_some(("--within", harm.as_path())));
     children.run("learn", learning.epochs.unwrap_or(plan.recipe.epochs), &files, &words).await?;
     if learning.within == Within::Harm && plan.recipe.augment.flip > 0.0 && !may_flip(&harm)? {
-        println!(
+        say!(
             "note: the trials mirror images, which changes classes: `augment.flip` is 0.5 unless the study file says 0"
         );
     }
     let text = std::fs::read_to_string(&policy).into_diagnostic().wrap_err("could not read the learned policy")?;
     plan.take_policy(PolicyFile::parse(&text).into_diagnostic()?);
-    println!("policy: {}, a choice of `augment.policy` as `custom`", policy.display());
+    say!("policy: {}, a choice of `augment.policy` as `custom`", policy.display());
     Ok(())
 }
 

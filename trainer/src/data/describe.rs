@@ -55,7 +55,7 @@ pub struct ClassCount {
 /// Looks at data without decoding it. `path` and `base` are as in [`load`](super::load).
 pub fn describe(path: &str, base: &Path) -> Result<Description, LoadError> {
     let source = source::open(path, base)?;
-    let shape = source.looks.shape(&DataSpec::new(path))?;
+    let shape = source.looks.shape(&DataSpec::new(path));
     let counts = [Split::Train, Split::Validation, Split::Test].map(|split| {
         let mut counts = vec![0; source.classes.len()];
         source.labels.of(split).into_iter().flatten().for_each(|&label| counts[label as usize] += 1);

@@ -158,6 +158,17 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// The key of the `[data]` table whose value is at fault, if one is.
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::BadFraction { key, .. } | Self::AlreadySplit { key, .. } => Some(key),
+            Self::BadImageSize { .. } => Some("image_size"),
+            Self::BadCrop { .. } => Some("crop"),
+            Self::BadChannels { .. } => Some("channels"),
+            _ => None,
+        }
+    }
+
     /// What a person can do about it, where that does not follow from the message.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -184,8 +195,11 @@ impl LoadError {
                 "up to 1 in 20 would be left out with a notice; repair or remove these".to_owned()
             }
             Self::NoTest { .. } => "give `data.test`, such as 0.1, or add a folder `test`".to_owned(),
+            Self::BadFraction { key: "val", value: 0.0 } => {
+                "trials are judged by images that are set apart: give `val` above 0, such as 0.1".to_owned()
+            }
             Self::BadFraction { .. } => {
-                "give `val` between 0 and 1, `test` from 0 on, and less than 1 in sum".to_owned()
+                "give `val` above 0, `test` from 0 on, and less than 1 in sum; each is 0.1 unless given".to_owned()
             }
             Self::AlreadySplit { key, .. } => format!("remove `{key}`"),
             _ => return None,

@@ -227,7 +227,7 @@ mod tests {
             classes,
             train: images.clone(),
             validation: images,
-            has_test: false,
+            test_images: 0,
             notices: Vec::new(),
             fingerprint: record.fingerprint,
         }

@@ -32,19 +32,22 @@ impl Plan {
     const DEFAULT_FRACTION: f64 = 0.1;
 
     pub fn new(source: &Source, spec: &DataSpec, seed: u64) -> Result<Self, LoadError> {
-        let shape = source.looks.shape(spec)?;
+        spec.check()?;
+        let shape = source.looks.shape(spec);
         let labels = &source.labels;
         for (key, given, split) in [("val", spec.val, Split::Validation), ("test", spec.test, Split::Test)] {
             if given.is_some() && labels.of(split).is_some() {
                 return Err(LoadError::AlreadySplit { path: source.path.clone(), key, split });
             }
         }
-        let (val, test) = (spec.val.unwrap_or(Self::DEFAULT_FRACTION), spec.test.unwrap_or(Self::DEFAULT_FRACTION));
-        if !(val > 0.0 && val < 1.0) {
-            return Err(LoadError::BadFraction { key: "val", value: val });
-        }
-        if !(test >= 0.0 && test + val < 1.0) {
-            return Err(LoadError::BadFraction { key: "test", value: test });
+        let fraction = |given: Option<f64>, split| match labels.of(split) {
+            Some(_) => 0.0,
+            None => given.unwrap_or(Self::DEFAULT_FRACTION),
+        };
+        let (val, test) = (fraction(spec.val, Split::Validation), fraction(spec.test, Split::Test));
+        if val + test >= 1.0 {
+            let (key, value) = if spec.test.is_some() { ("test", test) } else { ("val", val) };
+            return Err(LoadError::BadFraction { key, value });
         }
 
         let apart = |rest: &mut Vec<usize>, fraction: f64, role: Split| match labels.of(role) {

@@ -1,6 +1,6 @@
 //! The one size and number of channels that all images of a data set get.
 
-use super::{DataSpec, Filter, LoadError};
+use super::{DataSpec, Filter};
 
 /// Size of every prepared image, and how it comes about.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,25 +60,20 @@ impl Looks {
         })
     }
 
-    /// The size that images get: as wished, or by the rule that [`DataSpec::image_size`] states.
-    pub fn shape(&self, spec: &DataSpec) -> Result<Shape, LoadError> {
+    /// The size that images get: as wished by a spec that was checked, or by the rule that [`DataSpec::image_size`] states.
+    pub fn shape(&self, spec: &DataSpec) -> Shape {
         let (height, width) = match (spec.image_size, self.common) {
-            (Some(side @ 1..=2048), _) => (side, side),
-            (Some(value), _) => return Err(LoadError::BadImageSize { value }),
+            (Some(side), _) => (side, side),
             (None, Some((height, width))) if height.min(width) <= DEFAULT_SIDE => (height, width),
             (None, _) => [self.short_sides[1].min(DEFAULT_SIDE); 2].into(),
         };
-        let channels = match spec.channels {
-            Some(channels @ (1 | 3)) => channels as usize,
-            Some(value) => return Err(LoadError::BadChannels { value }),
-            None => [1, 3][usize::from(self.colour)],
-        };
-        let crop = spec.crop.unwrap_or(1.0);
-        if !(crop > 0.0 && crop <= 1.0) {
-            return Err(LoadError::BadCrop { value: crop });
+        Shape {
+            height: height as usize,
+            width: width as usize,
+            channels: spec.channels.map_or([1, 3][usize::from(self.colour)], |channels| channels as usize),
+            filter: spec.filter.unwrap_or_default(),
+            crop: spec.crop.unwrap_or(1.0),
         }
-        let filter = spec.filter.unwrap_or_default();
-        Ok(Shape { height: height as usize, width: width as usize, channels, filter, crop })
     }
 }
 
@@ -89,7 +84,7 @@ mod tests {
     fn check(sizes: &[(u32, u32)], wish: Option<u32>, expected: (usize, usize)) {
         let looks: Vec<Look> = sizes.iter().map(|&(height, width)| Look { height, width, colour: true }).collect();
         let spec = DataSpec { image_size: wish, ..DataSpec::new("x") };
-        let shape = Looks::of(&looks).unwrap().shape(&spec).unwrap();
+        let shape = Looks::of(&looks).unwrap().shape(&spec);
         assert_eq!((shape.height, shape.width), expected, "{sizes:?}");
     }
 

@@ -127,8 +127,13 @@ fn what_cannot_be_done_with_the_settings_is_an_error() {
     place.two_classes("", 10);
     let check = |spec: DataSpec, expected: &str| assert_eq!(place.error(place.load_as(spec)), expected);
     let spec = DataSpec::new(".");
-    let fractions = "give `val` between 0 and 1, `test` from 0 on, and less than 1 in sum";
-    for val in [0.0, 1.0, -0.5, f64::NAN] {
+    check(
+        DataSpec { val: Some(0.0), ..spec.clone() },
+        "`data.val = 0` is not a fraction that can be set apart; trials are judged by images that are set apart: give \
+         `val` above 0, such as 0.1",
+    );
+    let fractions = "give `val` above 0, `test` from 0 on, and less than 1 in sum; each is 0.1 unless given";
+    for val in [0.95, 1.0, -0.5, f64::NAN] {
         let expected = format!("`data.val = {val}` is not a fraction that can be set apart; {fractions}");
         check(DataSpec { val: Some(val), ..spec.clone() }, &expected);
     }

@@ -8,6 +8,7 @@ use rand::RngExt;
 use crate::precision::LossScale;
 use crate::recipe;
 use crate::recipe::{Adamw, Augment, Keep, ModelSpec, OptimizerSpec, Sgd};
+use crate::report;
 use crate::seed::Purpose;
 
 use super::*;
@@ -41,7 +42,7 @@ fn data_of(train: Arc<Images>) -> Dataset {
         classes: vec!["left".into(), "right".into()],
         train,
         validation: images(40, 1),
-        has_test: false,
+        test_images: 0,
         notices: Vec::new(),
         fingerprint: "made".into(),
     }
@@ -574,6 +575,9 @@ fn the_mean_of_the_weights_is_measured_beside_them_or_kept() {
     let (off, _) = trained("{}");
     let (measured, raw) = trained("{ decay = 0.9, keep = false }");
     let (judged, mean) = trained("{ decay = 0.9 }");
+    let known: Vec<String> = report::names().collect();
+    let reported = measured.keys().chain(judged.keys());
+    assert_eq!(reported.filter(|name| !known.contains(name)).collect::<Vec<_>>(), Vec::<&String>::new());
     assert_eq!((off["val_loss"], raw), (measured["val_loss"], measured["val_loss"]));
     assert_eq!((judged["val_loss"], judged["raw_val_loss"]), (measured["ema_val_loss"], off["val_loss"]));
     assert_eq!(mean, judged["val_loss"]);

@@ -28,7 +28,7 @@ fn data() -> Dataset {
         classes: ["dark", "bright"].map(str::to_owned).to_vec(),
         train: images([40, 8]),
         validation: images([4, 4]),
-        has_test: false,
+        test_images: 0,
         notices: Vec::<Notice>::new(),
         fingerprint: "made".to_owned(),
     }

@@ -89,7 +89,7 @@ async fn a_command_has_the_event_on_its_input_and_in_its_environment() {
     let file = folder.path().join("told");
     let words =
         "$NIGHTSWEEP_EVENT,$NIGHTSWEEP_STUDY,$NIGHTSWEEP_TRIAL,$NIGHTSWEEP_VALUE,$NIGHTSWEEP_METRIC,$NIGHTSWEEP_REASON";
-    let command = format!("{{ cat; echo; echo \"{words}\"; }} >> '{}'", file.display());
+    let command = format!("{{ cat; echo \"{words}\"; }} >> '{}'", file.display());
     let table = "[notify]\non = ['pause']\ncommand = 'exit 3'";
     tell(&plan(table), &[command], Occasion::Pause).await;
     let text = std::fs::read_to_string(&file).unwrap();

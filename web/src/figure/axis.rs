@@ -10,6 +10,8 @@ use crate::format;
 pub enum Kind {
     /// Evenly.
     Linear,
+    /// Evenly, with whole numbers alone.
+    Whole,
     /// Evenly in the logarithm.
     Log,
     /// Milliseconds since 1970 on the clocks of the machine that has the study.
@@ -52,7 +54,7 @@ impl Axis {
                 let room = if high > low { (high / low).powf(0.04) } else { 2.0 };
                 (axis.low, axis.high) = (low / room, high * room);
             }
-            Kind::Linear | Kind::Time => {
+            Kind::Linear | Kind::Whole | Kind::Time => {
                 let room = if high > low { (high - low) * 0.05 } else { low.abs().max(1e-9) * 0.05 };
                 (axis.low, axis.high) = (low - room, high + room);
             }
@@ -92,7 +94,7 @@ impl Axis {
     pub(crate) fn ticks(&self, about: usize) -> Vec<(f64, String)> {
         match &self.kind {
             Kind::Words(words) => (0..).zip(words).map(|(at, word)| (f64::from(at), word.clone())).collect(),
-            Kind::Linear => numbers(self.steps(nice_step(self.high - self.low, about)).collect()),
+            Kind::Linear | Kind::Whole => numbers(self.even(about)),
             Kind::Log => numbers(self.decades(about)),
             Kind::Time => {
                 let step = time_step(self.high - self.low, about);
@@ -100,6 +102,14 @@ impl Axis {
                 self.steps(step).map(|it| (it, format::clock(it, day))).collect()
             }
         }
+    }
+
+    /// Round numbers, about so many; more of them rather than a single one, which says nothing of the scale.
+    fn even(&self, about: usize) -> Vec<f64> {
+        let least = if self.kind == Kind::Whole { 1.0 } else { 0.0 };
+        let steps = |about| self.steps(nice_step(self.high - self.low, about).max(least)).collect::<Vec<_>>();
+        let few = steps(about);
+        if few.len() < 2 { steps(2 * about) } else { few }
     }
 
     fn steps(&self, step: f64) -> impl Iterator<Item = f64> {
@@ -115,7 +125,7 @@ impl Axis {
         let all = decades.flat_map(|decade| within.iter().map(move |digit| digit * 10f64.powi(decade)));
         let all: Vec<f64> = all.filter(|it| (self.low..=self.high).contains(it)).collect();
         // Within a part of a decade the places are nearly even.
-        if all.len() < 2 { self.steps(nice_step(self.high - self.low, about)).collect() } else { all }
+        if all.len() < 2 { self.even(about) } else { all }
     }
 }
 
@@ -158,6 +168,11 @@ mod tests {
         };
         check(Kind::Linear, (0.0, 1.0), &["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         check(Kind::Linear, (0.91, 0.934), &["0.91", "0.915", "0.92", "0.925", "0.93"]);
+        check(Kind::Linear, (0.5, 9.5), &["2", "4", "6", "8"]);
+        check(Kind::Linear, (1.1, 1.9), &["1.2", "1.4", "1.6", "1.8"]);
+        check(Kind::Whole, (0.5, 1.5), &["1"]);
+        check(Kind::Whole, (0.5, 3.5), &["1", "2", "3"]);
+        check(Kind::Whole, (0.5, 27.5), &["10", "20"]);
         check(Kind::Log, (1e-5, 1.0), &["1e-5", "0.0001", "0.001", "0.01", "0.1", "1"]);
         check(Kind::Log, (0.03, 0.6), &["0.05", "0.1", "0.2", "0.5"]);
         check(Kind::Log, (12.0, 15.5), &["12", "13", "14", "15"]);
@@ -171,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_value_has_a_place_and_back() {
-        for kind in [Kind::Linear, Kind::Log] {
+        for kind in [Kind::Linear, Kind::Whole, Kind::Log] {
             let axis = Axis::over("", kind, [0.001, 0.5, f64::NAN, -0.0, f64::MAX]);
             for value in [0.001, 0.02, 0.5] {
                 assert!((axis.value(axis.place(value)) - value).abs() < 1e-12);

@@ -30,7 +30,8 @@ pub(super) fn budget(material: &Material) -> Content {
     let times = finished.iter().map(|it| it.0).chain(forecast).map(|it| material.clock(it));
     let x = Axis::over("", Kind::Time, times);
     let most = wanted.filter(|_| forecast.is_some()).map_or(ends.len() as f64, |wanted| wanted as f64);
-    let mut panel = Panel::new("", x, Axis::from_zero("trials finished", [0.0, most])).noted(note);
+    let y = Axis { kind: Kind::Whole, ..Axis::from_zero("trials finished", [0.0, most]) };
+    let mut panel = Panel::new("", x, y).noted(note);
     let shown = thin_dots(&finished);
     panel = panel.with(Mark::Line {
         name: "finished".to_owned(),

@@ -32,7 +32,7 @@ pub(crate) fn compare(study: &StudyRow, trials: &[(TrialRow, Vec<Report>)]) -> F
             })
             .collect();
         let last = lines.iter().flat_map(|(x, _)| x).copied().fold(1.0, f64::max);
-        let x = Axis { label: "epochs".to_owned(), kind: Kind::Linear, low: 0.5, high: last + 0.5 };
+        let x = Axis { label: "epochs".to_owned(), kind: Kind::Whole, low: 0.5, high: last + 0.5 };
         let y = Axis::over(*name, Kind::Linear, lines.iter().flat_map(|(_, y)| y.iter().copied()));
         let mut panel = Panel::new(*name, x, y);
         for (place, ((trial, _), (x, y))) in trials.iter().zip(lines).enumerate() {

@@ -1,5 +1,6 @@
 //! The value over two parameters as a field: the mean of the complete trials, each weighed by a Gaussian of its distance
-//! (Nadaraya and Watson 1964) whose width follows Scott's rule for two dimensions.
+//! (Nadaraya and Watson 1964) whose width follows Scott's rule for two dimensions. The numbers of a list stand
+//! evenly, in their order, as the search has them.
 
 use super::importance::most_important;
 use super::map::pair;
@@ -10,19 +11,30 @@ use super::{Content, Kind, Mark, Panel};
 const CELLS: (usize, usize) = (64, 32);
 
 pub(super) fn contour(material: &Material) -> Content {
-    let is_numbers = |label: &String| {
-        material.column(label).is_some_and(|column| !matches!(material.axis(column).kind, Kind::Words(_)))
-    };
-    let labels = most_important(material, usize::MAX);
-    let [x, y, ..] = labels.iter().filter(|label| is_numbers(label)).collect::<Vec<_>>()[..] else {
-        return Content::Nothing("The space has no two parameters that are numbers.".to_owned());
-    };
-    let mut panel = pair(material, x, y);
-    let Some(field) = field(&panel) else {
-        return Content::Nothing(format!("Three complete trials with {x} and {y} are needed."));
-    };
-    panel.marks.insert(0, field);
-    Content::Panels(vec![panel])
+    let has_numbers = |label: &String| material.column(label).is_some_and(|column| material.has_numbers(column));
+    let labels: Vec<String> = most_important(material, usize::MAX).into_iter().filter(has_numbers).collect();
+    if labels.len() < 2 {
+        let why = "Two parameters with numbers are needed: between words there is nothing to smooth.";
+        return Content::Nothing(why.to_owned());
+    }
+    // No trial may have both of the first two, where each belongs to one choice of a third.
+    let pairs = (1..labels.len()).flat_map(|second| (0..second).map(move |first| (first, second)));
+    let drawn = pairs.into_iter().find_map(|(first, second)| {
+        let mut panel = side_by_side(material, &labels[first], &labels[second]);
+        let field = field(&panel)?;
+        panel.marks.insert(0, field);
+        Some(panel)
+    });
+    drawn.map_or_else(
+        || Content::Nothing("Three complete trials with the same two parameters are needed.".to_owned()),
+        |panel| Content::Panels(vec![panel]),
+    )
+}
+
+/// The two parameters, one that is a list along the x axis: upright its numbers would go down.
+fn side_by_side(material: &Material, one: &str, other: &str) -> Panel {
+    let panel = pair(material, one, other);
+    if matches!(panel.y.kind, Kind::Words(_)) { pair(material, other, one) } else { panel }
 }
 
 fn field(panel: &Panel) -> Option<Mark> {

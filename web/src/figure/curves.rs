@@ -11,7 +11,7 @@ pub(super) fn curves(material: &Material) -> Content {
     let Some(last) = all().map(|(step, _)| *step).max() else {
         return Content::Nothing("No trial has reported yet.".to_owned());
     };
-    let x = Axis { label: "epochs".to_owned(), kind: Kind::Linear, low: 0.5, high: last as f64 + 0.5 };
+    let x = Axis { label: "epochs".to_owned(), kind: Kind::Whole, low: 0.5, high: last as f64 + 0.5 };
     let y = Axis::over(&*material.study.metric, Kind::Linear, all().map(|(_, value)| *value));
     let row = |trial: &_| material.trials.iter().find(|row| row.number == *trial);
     let mut lines: Vec<_> = material.curves.iter().filter_map(|(trial, curve)| Some((row(trial)?, curve))).collect();

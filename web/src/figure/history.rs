@@ -36,7 +36,7 @@ pub(crate) fn history(points: &[Point], direction: Direction, metric: &str, most
         best.0.push(points.len() as f64);
         best.1.push(value);
     }
-    let x = Axis::over("trials by their ends", Kind::Linear, [0.5, points.len() as f64 + 0.5]);
+    let x = Axis::over("trials by their ends", Kind::Whole, [0.5, points.len() as f64 + 0.5]);
     let y = Axis::over(metric, Kind::Linear, points.iter().map(|point| point.value));
     let mut panel = Panel::new("", x, y);
     for ((state, name), dots) in dots.into_iter().rev() {

@@ -133,9 +133,21 @@ impl Material {
             Axis::words(label, words)
         } else if parameters.iter().all(is_log) {
             Axis::over(label, Kind::Log, numbers())
+        } else if parameters.iter().all(|it| matches!(it.distribution, Distribution::Int { .. })) {
+            Axis::over(label, Kind::Whole, numbers())
         } else {
             Axis::over(label, Kind::Linear, numbers())
         }
+    }
+
+    /// Whether the values of a column are numbers, of which one is nearer to another than to a third.
+    pub(crate) fn has_numbers(&self, column: &ParamColumn) -> bool {
+        let mut parameters = column.names.iter().filter_map(|name| self.study.space.get(name));
+        parameters.all(|parameter| match &parameter.distribution {
+            Distribution::Float { .. } | Distribution::Int { .. } => true,
+            Distribution::Ordinal { choices } => choices.iter().all(|choice| choice.as_f64().is_some()),
+            _ => false,
+        })
     }
 
     /// The value of a column in a trial.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nightsweep_search::{PauseReason, TrialNumber, TrialState};
 
-use super::axis::Axis;
+use super::axis::{Axis, Kind};
 use super::material::Material;
 use super::{Bar, Colour, Content, Mark, Panel};
 
@@ -54,7 +54,8 @@ pub(super) fn rungs(material: &Material) -> Content {
             from += count;
         }
     }
-    let mut panel = Panel::new("", Axis::from_zero("trials", [0.0, most as f64]), Axis::words("", words));
+    let x = Axis { kind: Kind::Whole, ..Axis::from_zero("trials", [0.0, most as f64]) };
+    let mut panel = Panel::new("", x, Axis::words("", words));
     for (name, colour, bars) in marks {
         panel.marks.push(Mark::Bars { name: name.to_owned(), colour, bars });
     }

@@ -1,5 +1,6 @@
 use nightsweep_search::{
-    Attempt, Direction, Distribution, Event, FailureCause, ParamValue, Parameter, PauseReason, Scale, SearchSpace,
+    Attempt, Condition, Direction, Distribution, Event, FailureCause, ParamValue, Parameter, PauseReason, Scale,
+    SearchSpace,
 };
 use nightsweep_store::NewStudy;
 
@@ -130,6 +131,79 @@ async fn new_like(store: &Store) -> NewStudy {
     let row = store.study_named("night").await.unwrap().unwrap();
     let StudyRow { name, source, plan, metric, direction, seed, space, .. } = row;
     NewStudy { name, source, plan, metric, direction, seed, space }
+}
+
+/// A study of complete trials with these points, the later the better.
+async fn tried(space: SearchSpace, points: &[serde_json::Value]) -> (tempfile::TempDir, Material) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("studies.db")).await.unwrap();
+    let new = NewStudy {
+        name: "night".to_owned(),
+        source: String::new(),
+        plan: serde_json::json!({}),
+        metric: "val_accuracy".to_owned(),
+        direction: Direction::Maximize,
+        seed: 1,
+        space,
+    };
+    let id = store.create_study(new).await.unwrap();
+    for (number, params) in (0..).zip(points) {
+        let (trial, attempt) = (TrialNumber(number), Attempt::FIRST);
+        let params = serde_json::from_value(params.clone()).unwrap();
+        let value = 0.5 + number as f64 / 100.0;
+        let events = [Event::Started { trial, params, why: String::new() }, Event::Completed { trial, attempt, value }];
+        store.append_all(id, &events).await.unwrap();
+    }
+    let study = store.study_named("night").await.unwrap().unwrap();
+    let material = material(&store, &study).await.unwrap();
+    (dir, material)
+}
+
+#[tokio::test]
+async fn a_contour_is_over_any_two_parameters_with_numbers_that_trials_have_together() {
+    let number = |low, high, scale| Distribution::Float { low, high, scale };
+    let lr = || number(1e-4, 1.0, Scale::Log);
+    let words = || ["sgd", "adamw"].map(|word| ParamValue::Text(word.to_owned())).to_vec();
+    let always = |name: &str, distribution| Parameter { name: name.to_owned(), distribution, when: None };
+    let of = |word: &str, name: &str, distribution| {
+        let when = Condition { parent: "optimizer".to_owned(), equals: vec![ParamValue::Text(word.to_owned())] };
+        Parameter { name: format!("optimizer.{word}.{name}"), distribution, when: Some(when) }
+    };
+    let batches = || Distribution::Ordinal { choices: [16, 32, 64].map(ParamValue::Int).to_vec() };
+    let kinds = || always("optimizer", Distribution::Categorical { choices: words() });
+    let check =
+        async |space: Vec<Parameter>, points: &[serde_json::Value], expected: Result<(&str, &str, usize), &str>| {
+            let (_dir, material) = tried(SearchSpace(space), points).await;
+            let figure = figure("contour", &material).unwrap();
+            let found = match &figure.content {
+                Content::Panels(panels) => {
+                    let Mark::Dots { x, .. } = &panels[0].marks[1] else { panic!("{panels:?}") };
+                    assert!(figure.file(Format::Svg, Theme::Light).is_ok());
+                    Ok((panels[0].x.label.as_str(), panels[0].y.label.as_str(), x.len()))
+                }
+                Content::Nothing(why) => Err(why.as_str()),
+                Content::Parallel(_) => unreachable!(),
+            };
+            assert_eq!(found, expected);
+        };
+    let sgd = |batch, lr| serde_json::json!({ "batch_size": batch, "optimizer": "sgd", "optimizer.sgd.lr": lr });
+    let adamw = |batch, lr| serde_json::json!({ "batch_size": batch, "optimizer": "adamw", "optimizer.adamw.lr": lr });
+    let points = [sgd(16, 0.1), adamw(32, 0.01), sgd(64, 0.2), adamw(16, 0.001)];
+    // A list of numbers is one axis, the rates of both optimizers are the other.
+    let both = || vec![always("batch_size", batches()), kinds(), of("sgd", "lr", lr()), of("adamw", "lr", lr())];
+    check(both(), &points, Ok(("batch_size", "lr", 4))).await;
+    // No trial has a momentum and a beta: each goes with what all have, and who lacks it is left out.
+    let share = || number(0.0, 1.0, Scale::Linear);
+    let apart = || vec![kinds(), of("sgd", "momentum", share()), of("adamw", "beta", share())];
+    let sgd = |lr| serde_json::json!({ "optimizer": "sgd", "optimizer.sgd.momentum": lr, "dropout": lr });
+    let adamw = |lr| serde_json::json!({ "optimizer": "adamw", "optimizer.adamw.beta": lr, "dropout": lr });
+    let points = [sgd(0.1), adamw(0.2), adamw(0.3), sgd(0.4), sgd(0.5)];
+    let mut with_dropout = apart();
+    with_dropout.push(always("dropout", share()));
+    check(with_dropout, &points, Ok(("momentum", "dropout", 3))).await;
+    check(apart(), &points, Err("Three complete trials with the same two parameters are needed.")).await;
+    let one = "Two parameters with numbers are needed: between words there is nothing to smooth.";
+    check(vec![kinds(), always("batch_size", batches())], &points, Err(one)).await;
 }
 
 #[tokio::test]

@@ -214,7 +214,7 @@ fn schemas() -> Value {
         })),
         "Axis": object(json!({
             "label": text, "low": { "type": "number" }, "high": { "type": "number" },
-            "kind": { "type": ["string", "object"], "description": "linear, log, time, or words: a list of them." },
+            "kind": { "type": ["string", "object"], "description": "linear, whole (numbers), log, time, or words: a list of them." },
         })),
         "Mark": {
             "type": "object", "required": ["mark"], "properties": { "mark": one_of(&["dots", "line", "bars", "field"]) },

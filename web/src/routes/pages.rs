@@ -6,10 +6,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::Markup;
 use nightsweep_search::{Params, TrialNumber, race};
-use nightsweep_store::{BoardQuery, Controller, Store, StudyRow, Summary};
+use nightsweep_store::{BoardQuery, Store, StudyRow, Summary};
 
 use super::figures::Chosen;
 use super::{study_named, trial_of};
+use crate::activity::{self, Activity};
 use crate::confirmation::Confirmation;
 use crate::error::Error;
 use crate::figure::cache::Cache;
@@ -22,8 +23,6 @@ use crate::view::{self, BoardPage, ComparePage, Known, Lineage, Morning, TrialPa
 
 /// Log lines on the page of a trial, the latest.
 const LOG_LINES: u32 = 300;
-/// Orders on the page of a study, the latest.
-const ORDERS: u32 = 20;
 
 /// Studies that stand for themselves: a confirmation is found on the page of its study.
 async fn own_studies(store: &Store) -> Result<Vec<StudyRow>, Error> {
@@ -45,7 +44,8 @@ pub(super) async fn studies(State(store): State<Store>) -> Result<Markup, Error>
     let mut studies = Vec::new();
     for study in own_studies(&store).await? {
         let summary = store.summary(study.id).await?;
-        studies.push((study, summary));
+        let activity = Activity::of(&store, &study, summary.controller.clone()).await?;
+        studies.push((study, summary, activity));
     }
     Ok(view::studies(&studies))
 }
@@ -78,9 +78,25 @@ pub(super) async fn board(
     let metrics = store.last_metrics(study.id, &numbers).await?;
     let (writable, led) = (settings.is_writable(&store), settings.orders_of(&study.name).is_some());
     let outlook = store.outlook(study.id).await?;
-    let morning = morning(&store, &settings, &figures, &study, &summary).await?;
-    let page =
-        BoardPage { study, summary, outlook, view, board, curves, history, metrics, mistake, writable, led, morning };
+    let activity = Activity::of(&store, &study, summary.controller.clone()).await?;
+    let morning = morning(&store, &settings, &figures, &study, &summary, &activity).await?;
+    let wanted = activity::extended(&morning.orders).or(settings.trials_of(&study.name));
+    let page = BoardPage {
+        study,
+        summary,
+        activity,
+        outlook,
+        view,
+        board,
+        curves,
+        history,
+        metrics,
+        mistake,
+        writable,
+        led,
+        wanted,
+        morning,
+    };
     Ok((status, view::board(&page)))
 }
 
@@ -91,10 +107,10 @@ async fn morning(
     figures: &Cache,
     study: &StudyRow,
     summary: &Summary,
+    activity: &Activity,
 ) -> Result<Morning, Error> {
     let default = store.trial(study.id, TrialNumber(0)).await?;
     let params = study.plan.get("default").and_then(|it| serde_json::from_value::<Params>(it.clone()).ok());
-    let runs = matches!(summary.controller, Controller::Open { .. });
     let images = match (settings.files(), &summary.best) {
         (Some(files), Some(best)) => {
             let (name, best) = (study.name.clone(), best.number);
@@ -105,10 +121,10 @@ async fn morning(
     };
     Ok(Morning {
         default: default.filter(|trial| params.as_ref() == Some(&trial.params)),
-        confirmation: Confirmation::of(store, settings, study).await?,
+        confirmation: Confirmation::of(store, settings, study, activity).await?,
         failures: store.failures(study.id).await?,
-        orders: store.last_orders(study.id, ORDERS).await?,
-        importance: match figures.importance(store, study, summary.last_seq, runs) {
+        orders: store.last_orders(study.id, activity::ORDERS).await?,
+        importance: match figures.importance(store, study, summary.last_seq, activity.is_led()) {
             Some(known) => Known::Made(known),
             None => Known::Pending,
         },
@@ -124,7 +140,9 @@ pub(super) async fn trial(
 ) -> Result<Markup, Error> {
     let study = study_named(&store, name).await?;
     let trial = trial_of(&store, &study, number).await?;
-    let confirmation = Confirmation::of(&store, &settings, &study).await?;
+    let summary = store.summary(study.id).await?;
+    let activity = Activity::of(&store, &study, summary.controller).await?;
+    let confirmation = Confirmation::of(&store, &settings, &study, &activity).await?;
     let winner = confirmation.as_ref().and_then(|it| it.winner()).map(|winner| winner.candidate);
     let best = match winner {
         Some(winner) => store.trial(study.id, winner).await?,
@@ -139,7 +157,7 @@ pub(super) async fn trial(
         best_recipe,
         confirmation,
         seen: seen(&settings, &study, trial.number).await,
-        last: store.summary(study.id).await?.counts.total().saturating_sub(1),
+        last: summary.counts.total().saturating_sub(1),
         lineage: Lineage {
             ancestry: store.ancestry(study.id, trial.number).await?,
             forks: store.forks_of(study.id, trial.number).await?,
@@ -199,7 +217,9 @@ pub(super) async fn compare(
     }
     let numbers: Vec<_> = trials.iter().map(|trial| trial.number).collect();
     let metrics = store.last_metrics(study.id, &numbers).await?;
-    let confirmation = Confirmation::of(&store, &settings, &study).await?;
+    let controller = store.summary(study.id).await?.controller;
+    let activity = Activity::of(&store, &study, controller).await?;
+    let confirmation = Confirmation::of(&store, &settings, &study, &activity).await?;
     Ok(view::compare(&ComparePage { study, trials, metrics, confirmation, now_ms: format::now_ms() }))
 }
 

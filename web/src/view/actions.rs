@@ -7,6 +7,13 @@ use nightsweep_store::{Entry, StudyRow, Summary, TrialRow};
 use super::{study_address, trial_address};
 use crate::format;
 
+/// Orders on the page of a study, the latest.
+const SHOWN: usize = 20;
+/// Trials more than those that are wanted, which a field offers.
+const MORE: u64 = 10;
+const HOUR_MS: i64 = 3_600_000;
+const MINUTE_MS: i64 = 60_000;
+
 /// Keys of the board and what they do.
 const KEYS: [(&str, &str); 10] = [
     ("/", "write a filter"),
@@ -43,27 +50,43 @@ pub(super) fn keys() -> Markup {
     }
 }
 
-/// What can be asked of a study while it runs; of its end, in milliseconds since 1970, if it has one.
-pub(super) fn of_study(study: &StudyRow, summary: &Summary, end_ms: Option<i64>) -> Markup {
+/// What can be asked of a study while it runs; of the trials it starts in all and of its end, in milliseconds since 1970,
+/// if it has them. What a field offers takes nothing away from a study when it is sent as it is.
+pub(super) fn of_study(study: &StudyRow, summary: &Summary, wanted: Option<u64>, end_ms: Option<i64>) -> Markup {
     let address = orders(study);
+    let begun = summary.counts.total();
+    let more = wanted.map(|wanted| wanted.max(begun) + MORE);
     html! {
         div.orders data-orders=(address) {
             button type="button" data-order="hold" { "Pause the study" }
             button type="button" data-order="release" { "Go on" }
             form.extend {
                 label { "trials in all "
-                    input name="trials" type="number" min=(summary.counts.total()) value=(summary.counts.total() + 10) required; }
-                button { "Extend" }
+                    input name="trials" type="number" min=(begun) value=[more] placeholder="no limit" required; }
+                button { @if wanted.is_some() { "Extend" } @else { "Limit" } }
             }
             @if let Some(end_ms) = end_ms {
-                @let hours = (end_ms - format::now_ms()).max(0) as f64 / 3_600_000.0;
                 form.deadline {
-                    label { "hours until the end"
-                        input name="hours" type="number" min="0" max="8784" step="any" value=(format!("{hours:.1}")) required; }
+                    (until(end_ms - format::now_ms()))
                     button { "Move the end" }
                 }
             }
             span.answer role="status" {}
+        }
+    }
+}
+
+/// How long it goes on: in hours, or in minutes at the end; rounded up, so that it does not end at once.
+fn until(left_ms: i64) -> Markup {
+    let tenths = (left_ms as f64 / HOUR_MS as f64 * 10.0).ceil();
+    let minutes = (left_ms as f64 / MINUTE_MS as f64).ceil().max(1.0);
+    html! {
+        @if left_ms >= HOUR_MS {
+            label { "hours until the end "
+                input name="hours" type="number" min="0" max="8784" step="any" value=(format!("{:.1}", tenths / 10.0)) required; }
+        } @else {
+            label { "minutes until the end "
+                input name="minutes" type="number" min="0" max="527040" step="any" value=(minutes) required; }
         }
     }
 }
@@ -92,7 +115,7 @@ pub(super) fn asked(study: &StudyRow, orders: &[Entry]) -> Markup {
         @if !orders.is_empty() {
             details.asked {
                 summary { "What people asked for" }
-                ol.timeline { @for entry in orders { @if let Event::Ordered { by, order } = &entry.event {
+                ol.timeline { @for entry in orders.iter().take(SHOWN) { @if let Event::Ordered { by, order } = &entry.event {
                     li { time title=(format::day_and_time(entry.at_ms)) { (format::time(entry.at_ms)) }
                         span { (by) " asked to "
                             @match order.trial() {

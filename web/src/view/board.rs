@@ -12,6 +12,7 @@ use super::{
     Morning, Page, badge, confirmation, direction_word, drawn, metric, morning, page, study_address, tabs,
     trial_address,
 };
+use crate::activity::Activity;
 use crate::figure;
 use crate::format::{self, STATES};
 use crate::query::{BoardView, ParamColumn, columns};
@@ -21,6 +22,7 @@ use crate::spark;
 pub(crate) struct BoardPage {
     pub study: StudyRow,
     pub summary: Summary,
+    pub activity: Activity,
     /// What its controller expected of its time, and when.
     pub outlook: Option<(i64, Outlook)>,
     pub view: BoardView,
@@ -35,6 +37,8 @@ pub(crate) struct BoardPage {
     pub writable: bool,
     /// Whether this process runs the study.
     pub led: bool,
+    /// Trials to start in all, if its run has a number of them.
+    pub wanted: Option<u64>,
     pub morning: Morning,
 }
 
@@ -51,15 +55,15 @@ pub(crate) fn board(content: &BoardPage) -> Markup {
     let markup = html! {
         div.headline #headline data-patch {
             h1 { (study.name) }
-            (status(&summary.controller))
+            (status(&content.activity))
             (tabs(study, "board"))
         }
-        div #notice data-patch { (morning::notice(summary, &content.morning)) }
-        @if content.led { (super::actions::of_study(study, summary, end_ms(content))) }
+        div #notice data-patch { (morning::notice(&content.activity)) }
+        @if content.led { (super::actions::of_study(study, summary, content.wanted, end_ms(content))) }
         @if let Some(name) = confirms {
             p.unit { "The best trials of " a href=(study_address(name)) { (name) } ", trained again on fresh seeds: each trial here is one candidate on one seed. What follows from it stands on the page of that study." }
         } @else {
-            section.panel #morning data-patch { (morning::answers(study, summary, &content.history, &content.morning)) }
+            section.panel #morning data-patch { (morning::answers(study, summary, &content.activity, &content.history, &content.morning)) }
         }
         div.glance #glance data-patch { (glance(study, summary)) }
         div #outlook data-patch {

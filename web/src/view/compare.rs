@@ -89,6 +89,6 @@ fn table(content: &ComparePage) -> Markup {
 /// The mean on fresh seeds with its interval, and how many seeds.
 fn fresh(confirmation: &Confirmation, trial: TrialNumber) -> Option<String> {
     let standing = confirmation.standing(trial).filter(|standing| !standing.values.is_empty())?;
-    let half = standing.half_width.map_or(String::new(), |half| format!(" ± {}", format::metric(half)));
-    Some(format!("{}{half} (n = {})", format::metric(standing.mean()?), standing.values.len()))
+    let mean = format::interval(&confirmation.metric, standing.mean()?, standing.half_width);
+    Some(format!("{mean} (n = {})", standing.values.len()))
 }

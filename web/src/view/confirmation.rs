@@ -3,9 +3,8 @@
 use maud::{Markup, html};
 use nightsweep_search::race::{Fate, Standing};
 use nightsweep_search::{Direction, TrialNumber, TrialState};
-use nightsweep_store::StudyRow;
+use nightsweep_store::{Controller, StudyRow};
 
-use super::studies::status;
 use super::{metric, study_address, trial_address};
 use crate::confirmation::{Confirmation, Training};
 use crate::format;
@@ -18,14 +17,14 @@ pub(super) fn section(study: &StudyRow, confirmation: &Confirmation) -> Markup {
     let own = study_address(&confirmation.name);
     let seeds = confirmation.repetitions.min(SEEDS);
     html! {
-        h2 { "Confirmation" span.unit { "the best trials again, on the same fresh seeds" } (status(&confirmation.controller))
+        h2 { "Confirmation" span.unit { "the best trials again, on the same fresh seeds" } (status(confirmation))
             span.files { a href=(own) { "its trainings" } } }
         div.sideways tabindex="0" {
             table.plain.race {
                 thead { tr {
                     th scope="col" { "trial" } th scope="col" { "chosen at" }
                     @for seed in 1..=seeds { th scope="col" { "seed " (seed) } }
-                    th scope="col" { "mean ± 95 %" } th scope="col" { "test accuracy" } th {}
+                    th scope="col" { "mean and 95 %" } th scope="col" { "test accuracy" } th {}
                 } }
                 tbody { @for standing in &confirmation.standings {
                     @let trial = standing.candidate;
@@ -35,7 +34,7 @@ pub(super) fn section(study: &StudyRow, confirmation: &Confirmation) -> Markup {
                         @for seed in 1..=seeds {
                             td { (training(&own, confirmation.trainings.get(&(trial, seed)))) }
                         }
-                        td.mean { (spread(standing)) }
+                        td.mean { (spread(confirmation, standing)) }
                         td { (tested(confirmation, trial)) }
                         td { (fate(confirmation, standing)) }
                     }
@@ -43,12 +42,37 @@ pub(super) fn section(study: &StudyRow, confirmation: &Confirmation) -> Markup {
             }
         }
         @if confirmation.repetitions > SEEDS { p.unit { "The first " (SEEDS) " of " (confirmation.repetitions) " seeds are shown." } }
+        @if let Some(newer) = &confirmation.newer {
+            p.unit {
+                "A " a href=(study_address(&newer.name)) { "newer confirmation" }
+                @if newer.is_running { " runs" } @else { " was not finished" } ": " (done(newer)) "."
+            }
+        }
         @if let Some((trial, value, mean)) = confirmation.first_chosen(study.direction == Direction::Maximize) {
             p.unit {
                 "Winner's curse: trial " (trial) " was chosen at " (format::metric(value)) " and has " (format::metric(mean))
                 " on fresh seeds; " (signed(luck(study.direction, value, mean))) " of its value was luck."
             }
         }
+    }
+}
+
+/// Whether it goes on, or why it ended.
+fn status(confirmation: &Confirmation) -> Markup {
+    html! {
+        @match &confirmation.controller {
+            Controller::Open { host, .. } if confirmation.is_running => span.status.on { "running on " (host) },
+            Controller::Closed { reason, .. } => span.status { "ended: " (reason) },
+            _ => {},
+        }
+    }
+}
+
+/// How many trainings are done, as a sentence.
+pub(super) fn done(confirmation: &Confirmation) -> String {
+    match confirmation.done() {
+        1 => "1 training is done".to_owned(),
+        more => format!("{more} trainings are done"),
     }
 }
 
@@ -76,10 +100,10 @@ fn training(race: &str, training: Option<&Training>) -> Markup {
 }
 
 /// The mean of a candidate with its interval.
-pub(super) fn spread(standing: &Standing) -> Markup {
+pub(super) fn spread(confirmation: &Confirmation, standing: &Standing) -> Markup {
     html! {
         @match standing.mean() {
-            Some(mean) => { (format::metric(mean)) @if let Some(half) = standing.half_width { " ± " (format::metric(half)) } },
+            Some(mean) => (format::interval(&confirmation.metric, mean, standing.half_width)),
             None => span.none { "–" },
         }
     }
@@ -104,7 +128,8 @@ fn fate(confirmation: &Confirmation, standing: &Standing) -> Markup {
         @match standing.fate {
             Fate::Best if decided => strong { "★ winner" },
             Fate::Tied if decided => span { "≈ not to be told from it" },
-            Fate::Best | Fate::Tied => span.none { "in the race" },
+            Fate::Best | Fate::Tied if confirmation.is_running => span.none { "in the race" },
+            Fate::Best | Fate::Tied => span.none { "not decided" },
             Fate::Beaten => span { "✂ beaten" },
             Fate::Failed => span { "✕ failed" },
         }
@@ -123,11 +148,12 @@ pub(super) fn mark(confirmation: Option<&Confirmation>, trial: TrialNumber) -> M
         Fate::Tied if decided => ("≈", "not to be told from the winner"),
         Fate::Beaten => ("✂", "beaten by the winner"),
         Fate::Failed => ("✕", "failed in the confirmation"),
-        Fate::Best | Fate::Tied => ("…", "in the confirmation"),
+        Fate::Best | Fate::Tied if confirmation.is_running => ("…", "in the confirmation"),
+        Fate::Best | Fate::Tied => ("…", "the confirmation was not finished"),
     };
     html! {
         span.confirmed title={ "on " (standing.values.len()) " fresh seeds: " (word) } {
-            (spread(standing)) " " span aria-hidden="true" { (sign) } span.hidden { ", " (word) }
+            (spread(confirmation, standing)) " " span aria-hidden="true" { (sign) } span.hidden { ", " (word) }
         }
     }
 }
@@ -140,7 +166,7 @@ pub(super) fn sentence(study: &StudyRow, confirmation: &Confirmation, trial: Tri
             a href={ (study_address(&study.name)) "#confirmation" } { "Confirmation" } ": "
             @if standing.values.is_empty() { "no fresh seed is done yet." }
             @else {
-                b { (spread(standing)) } " on " (standing.values.len())
+                b { (spread(confirmation, standing)) } " on " (standing.values.len())
                 @if standing.values.len() == 1 { " fresh seed" } @else { " fresh seeds" } "; "
                 (fate(confirmation, standing)) "."
             }

@@ -2,10 +2,11 @@
 //! to do next.
 
 use maud::{Markup, html};
-use nightsweep_search::{Direction, Event, Importance, Order};
-use nightsweep_store::{Controller, Entry, Failures, Point, StudyRow, Summary, TrialRow};
+use nightsweep_search::{Direction, Importance};
+use nightsweep_store::{Entry, Failures, Point, StudyRow, Summary, TrialRow};
 
 use super::{confirmation, trial_address};
+use crate::activity::Activity;
 use crate::confirmation::Confirmation;
 use crate::format;
 
@@ -34,62 +35,50 @@ pub(crate) enum Known {
 }
 
 /// Why the study stands still, if a person should know.
-pub(super) fn notice(summary: &Summary, morning: &Morning) -> Markup {
+pub(super) fn notice(activity: &Activity) -> Markup {
     html! {
-        @if let Some(reason) = needs_help(&summary.controller) {
+        @if let Some(reason) = activity.needs_help() {
             p.mistake role="alert" {
                 strong { "The study is paused: " } (reason) ". "
                 "Mend the cause, then run the same command again: nothing is lost."
             }
-        } @else if matches!(summary.controller, Controller::Open { .. }) && let Some((by, at_ms)) = held(&morning.orders) {
+        } @else if let Activity::Held { by, at_ms } = activity {
             p.mistake role="status" {
-                strong { "Paused by " (by) } " since " (format::time(at_ms)) ". “Go on” hands out trials again."
+                strong { "Paused by " (by) } " since " (format::time(*at_ms)) ". “Go on” hands out trials again."
             }
         }
     }
 }
 
-/// The reason of an end that a person has to do something about.
-fn needs_help(controller: &Controller) -> Option<&str> {
-    match controller {
-        Controller::Closed { reason, needs_help: true, .. } => Some(reason),
-        _ => None,
-    }
-}
-
-/// Who paused the study, and when, if it is still paused.
-fn held(orders: &[Entry]) -> Option<(&str, i64)> {
-    let last = orders.iter().find_map(|entry| match &entry.event {
-        Event::Ordered { by, order: order @ (Order::Hold | Order::Release) } => Some((by, order, entry.at_ms)),
-        _ => None,
-    })?;
-    matches!(last.1, Order::Hold).then_some((last.0.as_str(), last.2))
-}
-
 /// Five answers.
-pub(super) fn answers(study: &StudyRow, summary: &Summary, history: &[Point], morning: &Morning) -> Markup {
+pub(super) fn answers(
+    study: &StudyRow,
+    summary: &Summary,
+    activity: &Activity,
+    history: &[Point],
+    morning: &Morning,
+) -> Markup {
     let Some(best) = &summary.best else {
         return html! { p.none { "No trial has reported yet: what leads, and why, stands here as soon as one has." } };
     };
     html! {
         dl.answers {
-            div { dt { "Who won" } dd { (who(study, summary, best, morning)) } }
+            div { dt { "Who won" } dd { (who(study, activity, best, morning)) } }
             div { dt { "How sure" } dd { (sure(study, best, history, morning)) } }
             div { dt { "Why" } dd { (why(study, best, morning)) } }
             div { dt { "Wasted" } dd { (wasted(study, summary, &morning.failures)) } }
-            div { dt { "Next" } dd { (next(study, summary, morning)) } }
+            div { dt { "Next" } dd { (next(study, activity, morning)) } }
         }
     }
 }
 
-fn who(study: &StudyRow, summary: &Summary, best: &TrialRow, morning: &Morning) -> Markup {
+fn who(study: &StudyRow, activity: &Activity, best: &TrialRow, morning: &Morning) -> Markup {
     let confirmed = morning.confirmation.as_ref().and_then(|it| Some((it, it.winner()?)));
-    let runs = matches!(summary.controller, Controller::Open { .. });
     html! {
         @match confirmed {
             Some((confirmation, winner)) => {
                 a href=(trial_address(&study.name, winner.candidate)) { "Trial " (winner.candidate) } " won with "
-                (study.metric) " " b { (confirmation::spread(winner)) }
+                (study.metric) " " b { (confirmation::spread(confirmation, winner)) }
                 @if let Some(scores) = confirmation.test.get(&winner.candidate) {
                     "; test accuracy " b { (format::metric(scores.iter().sum::<f64>() / scores.len().max(1) as f64)) }
                 }
@@ -97,7 +86,7 @@ fn who(study: &StudyRow, summary: &Summary, best: &TrialRow, morning: &Morning) 
             },
             None => {
                 a href=(trial_address(&study.name, best.number)) { "Trial " (best.number) }
-                @if runs { " leads so far with " } @else { " is the best with " }
+                @if activity.is_led() { " leads so far with " } @else { " is the best with " }
                 (study.metric) " " @if let Some(value) = best.shown_value() { b { (format::metric(value)) } } "."
             },
         }
@@ -106,13 +95,12 @@ fn who(study: &StudyRow, summary: &Summary, best: &TrialRow, morning: &Morning) 
 
 fn sure(study: &StudyRow, best: &TrialRow, history: &[Point], morning: &Morning) -> Markup {
     let Some(confirmation) = &morning.confirmation else { return one_seed(study, best, history, morning) };
-    let done = confirmation.standings.iter().map(|standing| standing.values.len()).sum::<usize>();
     let tied: Vec<_> = confirmation.tied().map(|standing| standing.candidate).collect();
     html! {
         @match confirmation.winner() {
             Some(winner) => {
                 "Confirmed on " (winner.values.len()) " fresh seeds"
-                @if confirmation.is_running() { " so far" } "; "
+                @if confirmation.is_running { " so far" } "; "
                 @if tied.is_empty() { "at 95 % better than every other candidate." } @else {
                     "not to be told from it at 95 %: "
                     @for (place, trial) in tied.iter().enumerate() {
@@ -121,28 +109,44 @@ fn sure(study: &StudyRow, best: &TrialRow, history: &[Point], morning: &Morning)
                     "."
                 }
             },
-            None => { "It is being confirmed on fresh seeds: " (done) @if done == 1 { " training is done." } @else { " trainings are done." } },
+            None if confirmation.is_running => { "It is being confirmed on fresh seeds: " (confirmation::done(confirmation)) "." },
+            None => (one_seed(study, best, history, morning)),
         }
     }
 }
 
-/// What chance alone does to an accuracy on so many images (the binomial's 95 %).
+/// What is known without the winner of a confirmation.
 fn one_seed(study: &StudyRow, best: &TrialRow, history: &[Point], morning: &Morning) -> Markup {
     let value = best.shown_value();
-    let half = match (value, morning.images) {
+    let range = match (value, morning.images) {
         (Some(value), Some(images)) if study.metric == "val_accuracy" && images > 0 => {
-            Some((images, 1.96 * (value * (1.0 - value) / images as f64).sqrt()))
+            Some((images, wilson(value, images)))
         }
         _ => None,
     };
     html! {
-        "One seed, not confirmed on others."
-        @if let (Some(value), Some((images, half))) = (value, half) {
-            @let near = history.iter().filter(|point| point.trial != best.number && (point.value - value).abs() <= half).count();
-            " Which " (images) " images are validated on alone moves it by ± " (format::metric(half)) ": "
-            @match near { 0 => "no other trial is that near.", 1 => "one other trial is that near.", more => { (more) " other trials are that near." } }
+        "One seed, not confirmed on others"
+        @if let Some(unfinished) = &morning.confirmation {
+            ": its confirmation was not finished, " (confirmation::done(unfinished))
+        }
+        "."
+        @if let Some((images, (low, high))) = range {
+            @let near = history.iter().filter(|point| point.trial != best.number && (low..=high).contains(&point.value)).count();
+            " By which " (images) " images are validated on alone it may be from " (format::metric(low)) " to " (format::metric(high)) " (95 %): "
+            @match near { 0 => "no other trial lies there.", 1 => "one other trial lies there.", more => { (more) " other trials lie there." } }
         }
     }
+}
+
+/// Where a share lies at 95 % that was found so on that many images: Wilson's score interval (1927), which has a width
+/// also where all of them are right.
+fn wilson(share: f64, images: u64) -> (f64, f64) {
+    const Z: f64 = 1.96;
+    let images = images as f64;
+    let scale = 1.0 + Z * Z / images;
+    let middle = (share + Z * Z / (2.0 * images)) / scale;
+    let half = Z * (share * (1.0 - share) / images + (Z / (2.0 * images)).powi(2)).sqrt() / scale;
+    ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
 fn why(study: &StudyRow, best: &TrialRow, morning: &Morning) -> Markup {
@@ -198,17 +202,16 @@ fn wasted(study: &StudyRow, summary: &Summary, failures: &[Failures]) -> Markup 
     }
 }
 
-fn next(study: &StudyRow, summary: &Summary, morning: &Morning) -> Markup {
+fn next(study: &StudyRow, activity: &Activity, morning: &Morning) -> Markup {
     let name = &study.name;
-    let runs = matches!(summary.controller, Controller::Open { .. });
-    let confirms = morning.confirmation.as_ref().is_some_and(Confirmation::is_running);
     let winner = morning.confirmation.as_ref().and_then(Confirmation::winner);
     let tied = morning.confirmation.as_ref().map_or(0, |it| it.tied().count());
     html! {
-        @if needs_help(&summary.controller).is_some() { "Mend what paused it, and run it again." }
-        @else if runs {
+        @if activity.needs_help().is_some() { "Mend what paused it, and run it again." }
+        @else if let Activity::Held { .. } = activity { "It is paused until somebody lets it go on." }
+        @else if let Activity::Running { .. } = activity {
             "It runs. " a href={ (super::study_address(name)) "/figures#budget" } { "When it will be done" } "."
-        } @else if confirms { "Wait for the confirmation, or look at its trainings below." }
+        } @else if *activity == Activity::Confirming { "Wait for the confirmation, or look at its trainings below." }
         @else if winner.is_none() { code { "nightsweep confirm " (name) } " trains the best again on fresh seeds." }
         @else {
             @if tied > 0 {
@@ -216,5 +219,24 @@ fn next(study: &StudyRow, summary: &Summary, morning: &Morning) -> Markup {
             }
             code { "nightsweep export best --study " (name) " -o best/" } "."
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_accuracy_has_an_interval_also_where_all_images_are_right() {
+        let check = |share, images, expected| {
+            let (low, high) = wilson(share, images);
+            assert_eq!((format::metric(low), format::metric(high)), expected, "{share} of {images}");
+        };
+        let pair = |low: &str, high: &str| (low.to_owned(), high.to_owned());
+        check(1.0, 56, pair("0.9358", "1.0000"));
+        check(0.0, 56, pair("0.0000", "0.0642"));
+        // Newcombe 1998, table I: 81 of 263 and 15 of 148.
+        check(81.0 / 263.0, 263, pair("0.2553", "0.3662"));
+        check(15.0 / 148.0, 148, pair("0.0624", "0.1605"));
     }
 }

@@ -34,8 +34,8 @@ pub(super) fn outlook(at_ms: i64, outlook: &Outlook) -> Markup {
                 (format::time(at_ms)) "."
             }
             @if !outlook.models.is_empty() {
-                table {
-                    thead { tr { th { "model" } th { "batch" } th { "an epoch" } th { "memory" } } }
+                table.plain {
+                    thead { tr { th scope="col" { "model" } th scope="col" { "batch" } th scope="col" { "an epoch" } th scope="col" { "memory" } } }
                     tbody {
                         @for model in &outlook.models {
                             tr {

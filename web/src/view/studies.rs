@@ -1,13 +1,14 @@
 //! The list of studies.
 
 use maud::{Markup, html};
-use nightsweep_store::{Controller, StudyRow, Summary};
+use nightsweep_store::{StudyRow, Summary};
 
 use super::{Page, direction_word, metric, page, study_address};
+use crate::activity::Activity;
 use crate::format;
 
 /// All studies with what they found. A confirmation is found on the page of its study.
-pub(crate) fn studies(studies: &[(StudyRow, Summary)]) -> Markup {
+pub(crate) fn studies(studies: &[(StudyRow, Summary, Activity)]) -> Markup {
     let content = html! {
         h1 { "Studies" }
         @if studies.is_empty() {
@@ -18,10 +19,10 @@ pub(crate) fn studies(studies: &[(StudyRow, Summary)]) -> Markup {
             }
         }
         ul.studies {
-            @for (study, summary) in studies {
+            @for (study, summary, activity) in studies {
                 li {
                     a.card href=(study_address(&study.name)) {
-                        div { strong { (study.name) } " " (status(&summary.controller)) }
+                        div { strong { (study.name) } " " (status(activity)) }
                         div.best {
                             span.figure { (metric(summary.best.as_ref().and_then(|best| best.shown_value()))) }
                             span.unit { (study.metric) ", " (direction_word(study.direction)) }
@@ -38,13 +39,15 @@ pub(crate) fn studies(studies: &[(StudyRow, Summary)]) -> Markup {
     page("Studies", Page::Plain, html! {}, content)
 }
 
-/// Whether somebody drives the study, as far as the log tells.
-pub(super) fn status(controller: &Controller) -> Markup {
+/// What goes on in a study.
+pub(super) fn status(activity: &Activity) -> Markup {
     html! {
-        @match controller {
-            Controller::None => span.status { "not started" },
-            Controller::Open { pid, host, .. } => span.status.on title={ "process " (pid) } { "running on " (host) },
-            Controller::Closed { reason, .. } => span.status { "ended: " (reason) },
+        @match activity {
+            Activity::None => span.status { "not started" },
+            Activity::Running { pid, host } => span.status.on title={ "process " (pid) } { "running on " (host) },
+            Activity::Held { by, .. } => span.status.held { "paused by " (by) },
+            Activity::Confirming => span.status.on { "being confirmed" },
+            Activity::Ended { reason, .. } => span.status { "ended: " (reason) },
         }
     }
 }

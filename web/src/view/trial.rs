@@ -207,7 +207,7 @@ fn breaks(events: &[Entry]) -> Vec<Break> {
 fn over_epochs(lines: &[Vec<(u64, f64)>], breaks: &[Break]) -> Panel {
     let points = || lines.iter().flatten();
     let last = points().map(|(step, _)| *step).max().unwrap_or(1) as f64;
-    let x = Axis { label: String::new(), kind: Kind::Linear, low: 0.5, high: last + 0.5 };
+    let x = Axis { label: String::new(), kind: Kind::Whole, low: 0.5, high: last + 0.5 };
     let y = Axis::over("", Kind::Linear, points().map(|(_, value)| *value));
     let line = |x, y, colour, dashed| Mark::Line { name: String::new(), x, y, trial: None, colour, dashed };
     let (low, high) = (y.low, y.high);
@@ -309,5 +309,25 @@ fn log(lines: &[LogLine]) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_of_epochs_says_its_scale() {
+        let check = |epochs: u64, expected: &[&str]| {
+            let curve = (1..=epochs).map(|epoch| (epoch, 0.5)).collect();
+            let svg = figure::svg(&over_epochs(&[curve], &[]), PANEL).unwrap();
+            let before = svg.rsplit_once("</text>").unwrap().0;
+            let texts: Vec<&str> =
+                before.split("</text>").filter_map(|it| it.rsplit('>').next()).map(str::trim).collect();
+            assert!(texts.ends_with(expected), "{texts:?}");
+        };
+        check(9, &["2", "4", "6", "8"]);
+        check(2, &["1", "2"]);
+        check(27, &["10", "20"]);
     }
 }

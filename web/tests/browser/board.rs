@@ -1,6 +1,6 @@
 //! The leaderboard under the hand.
 
-use nightsweep_search::{Annotation, Event, TrialNumber};
+use nightsweep_search::{Annotation, Event, Order, Outlook, TrialNumber};
 use serde_json::json;
 use thirtyfour::Key;
 
@@ -200,6 +200,27 @@ fn everything_can_be_done_with_keys() {
         browser.keys("c").await;
         browser.until(&format!("location.search === '?trials={},{}'", order[1], order[2])).await;
         browser.find(".compare thead").await;
+    });
+}
+
+#[test]
+fn the_end_is_moved_and_by_itself_only_to_later() {
+    with_browser("board-end", async |browser| {
+        let mut place = Place::new().await;
+        let mut orders = place.take_orders().await;
+        for (left_seconds, expected) in [(100.0, 120), (7000.0, 7200)] {
+            place.tell(&[Event::Planned { outlook: Outlook { left_seconds, ..Outlook::default() } }]).await;
+            browser.open(&place.page("")).await;
+            browser.picture(&format!("board-end-{expected}")).await;
+            browser.click(".deadline button").await;
+            let ordered = orders.recv().await.unwrap();
+            assert_eq!(ordered.order, Order::Deadline { in_seconds: expected });
+            ordered.answer.send(Ok(())).unwrap();
+        }
+        // A run without a number of trials has none offered, so nothing is asked for.
+        browser.click(".extend button").await;
+        assert_eq!(browser.js("document.querySelector('.extend input').validity.valueMissing").await, true);
+        assert!(orders.try_recv().is_err());
     });
 }
 

@@ -1,6 +1,10 @@
 //! By day and by night, wide and narrow.
 
+use nightsweep_search::{Attempt, Distribution, Event, ParamValue, Parameter, Scale, SearchSpace, TrialNumber};
+use nightsweep_store::NewStudy;
+
 use crate::driver::{Browser, with_browser};
+use crate::made_up;
 use crate::place::Place;
 
 const PAGES: [(&str, &str); 5] = [
@@ -56,6 +60,44 @@ fn a_telephone_shows_every_page_without_scrolling_sideways() {
         }
         browser.open(&place.page("")).await;
         browser.js("document.querySelector('#trials').scrollIntoView()").await;
+    });
+}
+
+#[test]
+fn a_telephone_shows_ticks_that_do_not_lie_upon_each_other() {
+    with_browser("narrow-ticks", async |browser| {
+        let place = Place::new().await;
+        let parameter = |name: &str, distribution| Parameter { name: name.to_owned(), distribution, when: None };
+        let space = SearchSpace(vec![
+            parameter("lr", Distribution::Float { low: 1e-3, high: 1.0, scale: Scale::Log }),
+            parameter("decay", Distribution::Float { low: 1e-6, high: 1e-4, scale: Scale::Log }),
+        ]);
+        let study = place.store.create_study(NewStudy { space, ..made_up::study("rates") }).await.unwrap();
+        for number in 0..3 {
+            let (trial, attempt) = (TrialNumber(number), Attempt(1));
+            let part = number as f64 / 2.0;
+            let params = [("lr", 10f64.powf(3.0 * part - 3.0)), ("decay", 10f64.powf(2.0 * part - 6.0))];
+            let params = params.map(|(name, value)| (name.to_owned(), ParamValue::Float(value)));
+            let started = Event::Started { trial, params: params.into_iter().collect(), why: String::new() };
+            let completed = Event::Completed { trial, attempt, value: 0.5 + part / 4.0 };
+            place.store.append_all(study, &[started, completed]).await.unwrap();
+        }
+        browser.size(390, 844).await;
+        browser.open(&place.page("/../rates/figures")).await;
+        for figure in ["history", "slice", "contour"] {
+            browser.js(&format!("document.querySelector('#{figure}').scrollIntoView()")).await;
+            browser.until(&format!("document.querySelector('#{figure} .xtick text') !== null")).await;
+            let upon_each_other = format!(
+                "[...document.querySelectorAll('#{figure} .js-plotly-plot')].flatMap((plot) => {{ \
+                     const boxes = [...plot.querySelectorAll('.xtick text')].map((it) => it.getBoundingClientRect()); \
+                     boxes.sort((one, other) => one.left - other.left); \
+                     return boxes.filter((box, at) => at > 0 && box.left < boxes[at - 1].right); }}).length"
+            );
+            browser.picture(&format!("narrow-ticks-{figure}")).await;
+            assert_eq!(browser.js(&upon_each_other).await, 0, "{figure}");
+        }
+        let whole = "[...document.querySelectorAll('#history .xtick text, #slice .colorbar text')].every((it) => /^([0-9]+|trial)$/.test(it.textContent))";
+        assert_eq!(browser.js(whole).await, true, "trials are counted in whole numbers");
     });
 }
 

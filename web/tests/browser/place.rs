@@ -76,7 +76,7 @@ impl Place {
     /// Lets the page's orders come here; nobody leads the study.
     pub async fn take_orders(&mut self) -> mpsc::UnboundedReceiver<Ordered> {
         let (sender, orders) = mpsc::unbounded_channel();
-        self.settings = self.settings.clone().with_orders(NAME, sender);
+        self.settings = self.settings.clone().with_orders(NAME, None, sender);
         self.stop();
         self.start().await;
         orders

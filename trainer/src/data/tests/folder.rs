@@ -52,7 +52,7 @@ fn no_test_split_is_no_trouble_until_it_is_asked_for() {
     place.two_classes("", 10);
     let spec = DataSpec { test: Some(0.0), ..DataSpec::new(".") };
     let data = place.load_as(spec.clone()).unwrap();
-    assert!(!data.has_test);
+    assert_eq!(data.test_images, 0);
     assert_eq!(counts(&data.train), [9, 9]);
     assert_eq!(
         place.error(load_test(&spec, place.path(), 1)),
