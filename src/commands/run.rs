@@ -346,7 +346,13 @@ pub(super) async fn find_or_create(store: &Store, plan: &Plan, file: &Path) -> R
             )),
         };
     }
-    let warm = warm_start(store, plan, file).await?;
+    let enqueued = |params: &Params| Event::Enqueued { params: params.clone() };
+    let mut first: Vec<Event> = plan.default.iter().map(enqueued).collect();
+    if first.is_empty() && !plan.space.0.is_empty() {
+        say!("note: the recipe itself does not lie in the space, so no trial tries it");
+    }
+    first.extend(warm_start(store, plan, file).await?);
+    first.extend(plan.knowledge.enqueue.iter().filter(|params| Some(*params) != plan.default.as_ref()).map(enqueued));
     let config = plan.study_config();
     let new = NewStudy {
         name: plan.name.clone(),
@@ -357,21 +363,9 @@ pub(super) async fn find_or_create(store: &Store, plan: &Plan, file: &Path) -> R
         seed: plan.seed,
         space: plan.space.clone(),
     };
-    let id = store.create_study(new).await.into_diagnostic()?;
-    match &plan.default {
-        Some(params) => {
-            store.append(id, &Event::Enqueued { params: params.clone() }).await.into_diagnostic()?;
-        }
-        None if plan.space.0.is_empty() => {}
-        None => say!("note: the recipe itself does not lie in the space, so no trial tries it"),
-    }
-    store.append_all(id, &warm).await.into_diagnostic()?;
+    store.begin_study(new, &first).await.into_diagnostic()?;
     let row = store.study_named(&plan.name).await.into_diagnostic()?;
-    let row = row.ok_or_else(|| {
-        advise("the store lost the study it just made", "is its file being changed by another program?")
-    })?;
-    enqueue(store, &row, plan).await?;
-    Ok(row)
+    row.ok_or_else(|| advise("the store lost the study it just made", "is its file being changed by another program?"))
 }
 
 /// Logs the points of the plan that the log does not have yet: more may be added to a study file at any time.

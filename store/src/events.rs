@@ -2,7 +2,7 @@
 
 use nightsweep_search::{Event, TrialNumber, TrialState};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use sqlx::{Row, SqliteConnection};
 use thiserror::Error;
 
 use crate::derive;
@@ -88,6 +88,33 @@ impl From<sqlx::Error> for AppendError {
     }
 }
 
+/// Logs all of the events in a transaction; returns the place of the last.
+pub(crate) async fn append_in(
+    transaction: &mut SqliteConnection,
+    study: StudyId,
+    at_ms: i64,
+    events: &[Event],
+) -> Result<Seq, AppendError> {
+    let terms = derive::Terms::of(transaction, study).await?.ok_or(AppendError::NoSuchStudy)?;
+    let last = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(seq), 0) FROM events WHERE study = ?");
+    let mut seq = last.bind(study.0).fetch_one(&mut *transaction).await?;
+    for event in events {
+        seq += 1;
+        let body = body(event)?;
+        sqlx::query("INSERT INTO events (study, seq, at, kind, trial, body) VALUES (?, ?, ?, ? ->> 'kind', ?, ?)")
+            .bind(study.0)
+            .bind(seq)
+            .bind(at_ms)
+            .bind(&body)
+            .bind(event.trial().map(|trial| signed(trial.0)))
+            .bind(&body)
+            .execute(&mut *transaction)
+            .await?;
+        derive::apply(transaction, study, &terms, at_ms, event).await?;
+    }
+    Ok(Seq(unsigned(seq)))
+}
+
 impl Store {
     /// Logs the event now. When this returns, it survives a power cut.
     pub async fn append(&self, study: StudyId, event: &Event) -> Result<Seq, AppendError> {
@@ -104,25 +131,9 @@ impl Store {
         self.check_file().await?;
         // Immediate: a second process waits for the lock here and not in the middle.
         let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
-        let terms = derive::Terms::of(&mut transaction, study).await?.ok_or(AppendError::NoSuchStudy)?;
-        let last = sqlx::query_scalar::<_, i64>("SELECT coalesce(max(seq), 0) FROM events WHERE study = ?");
-        let mut seq = last.bind(study.0).fetch_one(&mut *transaction).await?;
-        for event in events {
-            seq += 1;
-            let body = body(event)?;
-            sqlx::query("INSERT INTO events (study, seq, at, kind, trial, body) VALUES (?, ?, ?, ? ->> 'kind', ?, ?)")
-                .bind(study.0)
-                .bind(seq)
-                .bind(at_ms)
-                .bind(&body)
-                .bind(event.trial().map(|trial| signed(trial.0)))
-                .bind(&body)
-                .execute(&mut *transaction)
-                .await?;
-            derive::apply(&mut transaction, study, &terms, at_ms, event).await?;
-        }
+        let last = append_in(&mut transaction, study, at_ms, events).await?;
         transaction.commit().await?;
-        Ok(Seq(unsigned(seq)))
+        Ok(last)
     }
 
     /// What happened after that place, in order.
@@ -230,6 +241,23 @@ mod tests {
         for sql in ["UPDATE events SET at = 0", "DELETE FROM events"] {
             let error = sqlx::query(sql).execute(fixture.store.writer().unwrap()).await.unwrap_err();
             assert!(error.to_string().contains("append-only"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_study_begins_with_its_first_events_or_not_at_all() {
+        let fixture = Fixture::new(Direction::Minimize).await;
+        let store = &fixture.store;
+        for (value, expected) in [(f64::NAN, None), (2.0, Some(Seq(2)))] {
+            let events = [1.0, value].map(|value| Event::Imported { params: Params::default(), value, from: None });
+            let begun = store.begin_study(new_study("late", Direction::Minimize), &events).await;
+            let study = store.study_named("late").await.unwrap().map(|study| study.id);
+            assert_eq!(study, begun.ok());
+            let last = match study {
+                Some(study) => Some(store.last_seq(study).await.unwrap()),
+                None => None,
+            };
+            assert_eq!(last, expected);
         }
     }
 

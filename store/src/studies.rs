@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use nightsweep_search::{Direction, SearchSpace};
+use nightsweep_search::{Direction, Event, SearchSpace};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use thiserror::Error;
 
-use crate::events::Seq;
+use crate::events::{AppendError, Seq, append_in};
 use crate::open::{QueryError, Store, WriteError};
 use crate::words::{from_json, from_word, now_ms, unsigned, word_of};
 
@@ -78,11 +78,19 @@ pub enum CreateError {
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Its first events make no sense.
+    #[error(transparent)]
+    Append(#[from] AppendError),
 }
 
 impl Store {
     /// Writes a study without events.
     pub async fn create_study(&self, study: NewStudy) -> Result<StudyId, CreateError> {
+        self.begin_study(study, &[]).await
+    }
+
+    /// Writes a study and its first events, or nothing: it never goes on without what it was to begin with.
+    pub async fn begin_study(&self, study: NewStudy, events: &[Event]) -> Result<StudyId, CreateError> {
         if study.name.is_empty() {
             return Err(CreateError::Nameless);
         }
@@ -99,13 +107,17 @@ impl Store {
         .bind(study.seed.cast_signed())
         .bind(space)
         .bind(now_ms());
-        match insert.fetch_one(self.writer()?).await {
-            Ok(id) => Ok(StudyId(id)),
+        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await.map_err(WriteError::Database)?;
+        let id = match insert.fetch_one(&mut *transaction).await {
+            Ok(id) => StudyId(id),
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                Err(CreateError::Exists { name: study.name })
+                return Err(CreateError::Exists { name: study.name });
             }
-            Err(error) => Err(WriteError::Database(error).into()),
-        }
+            Err(error) => return Err(WriteError::Database(error).into()),
+        };
+        append_in(&mut transaction, id, now_ms(), events).await?;
+        transaction.commit().await.map_err(WriteError::Database)?;
+        Ok(id)
     }
 
     /// The study of that name, if there is one.

@@ -99,7 +99,7 @@ fn a_running_trial_is_paused_resumed_and_stopped_from_its_page() {
 fn another_address_is_refused_without_a_token_and_served_with_it() {
     let place = Workplace::new(STUDY);
     let refused = place.run(&["run", "study.toml", "--listen", "0.0.0.0:0", "--devices", "cpu:1"]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("so it needs a token"));
     let study = STUDY.replace("trials = 6", "trials = 1").replace("epochs = 4", "epochs = 1");
     std::fs::write(place.path("study.toml"), study).unwrap();
