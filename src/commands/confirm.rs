@@ -282,7 +282,7 @@ impl Confirmed {
             "Winner: trial {}, confirmed on {}: {metric} {}\n",
             best.candidate,
             counted(best.values.len(), "fresh seed"),
-            spread(best)
+            spread(metric, best)
         );
         if let Some(accuracies) = self.test.get(&best.candidate) {
             let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
@@ -327,7 +327,7 @@ impl Confirmed {
                 "| {} | {} | {} | {} | {} | {} |",
                 standing.candidate,
                 selected(standing.candidate).map_or("-".to_owned(), |value| format!("{value:.4}")),
-                spread(standing),
+                spread(metric, standing),
                 standing.values.len(),
                 test.map_or("-".to_owned(), |all| format!("{:.4}", all.iter().sum::<f64>() / all.len() as f64)),
                 match standing.fate {
@@ -343,10 +343,7 @@ impl Confirmed {
     }
 }
 
-fn spread(standing: &Standing) -> String {
-    match (standing.mean(), standing.half_width) {
-        (Some(mean), Some(half)) => format!("{mean:.4} ± {half:.4}"),
-        (Some(mean), None) => format!("{mean:.4}"),
-        (None, _) => "-".to_owned(),
-    }
+fn spread(metric: &str, standing: &Standing) -> String {
+    let mean = standing.mean();
+    mean.map_or("-".to_owned(), |mean| nightsweep_web::interval(metric, mean, standing.half_width))
 }

@@ -14,7 +14,7 @@ const SHARES: [&str; 5] = ["val_accuracy", "val_top5_accuracy", "val_balanced_ac
 
 /// A mean of a metric and half the width of its interval, if that is known. Of few seeds it may be wider than the values
 /// that the metric can have: then its ends are told instead, as far as there are such values.
-pub(crate) fn interval(name: &str, mean: f64, half_width: Option<f64>) -> String {
+pub fn interval(name: &str, mean: f64, half_width: Option<f64>) -> String {
     let Some(half) = half_width else { return metric(mean) };
     let (low, high) = (mean - half, mean + half);
     if SHARES.contains(&name) && (0.0..=1.0).contains(&mean) && (low < 0.0 || high > 1.0) {

@@ -27,7 +27,7 @@ use nightsweep_store::Store;
 use tokio::net::TcpListener;
 
 pub use files::{CheckpointState, StudyFiles, TrialFile};
-pub use format::cause;
+pub use format::{cause, interval};
 pub use guard::{SettingsError, Token, WebSettings};
 pub use report::{Picture, ReportPart, ReportText, report};
 

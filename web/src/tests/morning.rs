@@ -250,6 +250,27 @@ async fn a_confirmation_that_was_not_finished_is_not_told_as_one_that_runs() {
 }
 
 #[tokio::test]
+async fn what_was_not_trained_to_its_end_is_the_best_so_far_and_is_not_to_be_confirmed() {
+    let fixture = Fixture::empty().await;
+    let (trial, attempt) = (TrialNumber(0), Attempt::FIRST);
+    let params = serde_json::from_value(serde_json::json!({ "lr": 0.1, "<b>optimizer": "sgd" })).unwrap();
+    let reported = Event::Reported { trial, attempt, step: 1, value: Some(0.4), metrics: BTreeMap::new() };
+    let events = [
+        opened(),
+        Event::Started { trial, params, why: String::new() },
+        reported,
+        Event::Paused { trial, attempt, reason: PauseReason::Rung },
+        closed("the search is done"),
+    ];
+    fixture.store.append_all(fixture.study, &events).await.unwrap();
+    let (_, page) = fixture.get(ADDRESS).await;
+    for part in ["not trained to its end, is the best so far", "No trial is complete: <code>nightsweep run</code>"] {
+        assert!(page.contains(part), "`{part}` is not in {page}");
+    }
+    assert!(!page.contains("nightsweep confirm"), "{page}");
+}
+
+#[tokio::test]
 async fn what_paused_a_study_stands_at_its_top() {
     let fixture = Fixture::new().await;
     let notice = async || fixture.get(ADDRESS).await.1.split("id=\"notice\"").nth(1).unwrap()[..400].to_owned();

@@ -2,7 +2,7 @@
 //! to do next.
 
 use maud::{Markup, html};
-use nightsweep_search::{Direction, Importance};
+use nightsweep_search::{Direction, Importance, TrialState};
 use nightsweep_store::{Entry, Failures, Point, StudyRow, Summary, TrialRow};
 
 use super::{confirmation, trial_address};
@@ -67,7 +67,7 @@ pub(super) fn answers(
             div { dt { "How sure" } dd { (sure(study, best, history, morning)) } }
             div { dt { "Why" } dd { (why(study, best, morning)) } }
             div { dt { "Wasted" } dd { (wasted(study, summary, &morning.failures)) } }
-            div { dt { "Next" } dd { (next(study, activity, morning)) } }
+            div { dt { "Next" } dd { (next(study, activity, best, morning)) } }
         }
     }
 }
@@ -86,7 +86,9 @@ fn who(study: &StudyRow, activity: &Activity, best: &TrialRow, morning: &Morning
             },
             None => {
                 a href=(trial_address(&study.name, best.number)) { "Trial " (best.number) }
-                @if activity.is_led() { " leads so far with " } @else { " is the best with " }
+                @if activity.is_led() { " leads so far with " }
+                @else if best.state == TrialState::Complete { " is the best with " }
+                @else { ", not trained to its end, is the best so far with " }
                 (study.metric) " " @if let Some(value) = best.shown_value() { b { (format::metric(value)) } } "."
             },
         }
@@ -101,7 +103,8 @@ fn sure(study: &StudyRow, best: &TrialRow, history: &[Point], morning: &Morning)
             Some(winner) => {
                 "Confirmed on " (winner.values.len()) " fresh seeds"
                 @if confirmation.is_running { " so far" } "; "
-                @if tied.is_empty() { "at 95 % better than every other candidate." } @else {
+                @if confirmation.standings.len() == 1 { "there was no other candidate." }
+                @else if tied.is_empty() { "at 95 % better than every other candidate." } @else {
                     "not to be told from it at 95 %: "
                     @for (place, trial) in tied.iter().enumerate() {
                         @if place > 0 { ", " } a href=(trial_address(&study.name, trial)) { "trial " (trial) }
@@ -132,7 +135,7 @@ fn one_seed(study: &StudyRow, best: &TrialRow, history: &[Point], morning: &Morn
         "."
         @if let Some((images, (low, high))) = range {
             @let near = history.iter().filter(|point| point.trial != best.number && (low..=high).contains(&point.value)).count();
-            " By which " (images) " images are validated on alone it may be from " (format::metric(low)) " to " (format::metric(high)) " (95 %): "
+            " By the choice of the " (images) " validation images alone it may lie from " (format::metric(low)) " to " (format::metric(high)) " (95 %): "
             @match near { 0 => "no other trial lies there.", 1 => "one other trial lies there.", more => { (more) " other trials lie there." } }
         }
     }
@@ -202,7 +205,7 @@ fn wasted(study: &StudyRow, summary: &Summary, failures: &[Failures]) -> Markup 
     }
 }
 
-fn next(study: &StudyRow, activity: &Activity, morning: &Morning) -> Markup {
+fn next(study: &StudyRow, activity: &Activity, best: &TrialRow, morning: &Morning) -> Markup {
     let name = &study.name;
     let winner = morning.confirmation.as_ref().and_then(Confirmation::winner);
     let tied = morning.confirmation.as_ref().map_or(0, |it| it.tied().count());
@@ -212,6 +215,7 @@ fn next(study: &StudyRow, activity: &Activity, morning: &Morning) -> Markup {
         @else if let Activity::Running { .. } = activity {
             "It runs. " a href={ (super::study_address(name)) "/figures#budget" } { "When it will be done" } "."
         } @else if *activity == Activity::Confirming { "Wait for the confirmation, or look at its trainings below." }
+        @else if best.state != TrialState::Complete { "No trial is complete: " code { "nightsweep run" } " with its study file goes on." }
         @else if winner.is_none() { code { "nightsweep confirm " (name) } " trains the best again on fresh seeds." }
         @else {
             @if tied > 0 {
