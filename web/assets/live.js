@@ -2,26 +2,44 @@
 "use strict";
 
 const connection = document.getElementById("connection");
-const source = new EventSource(document.body.dataset.live);
 // A page that is fetched more often than this is not read faster.
 const PAUSE_MS = 1000;
 let seen = null;
 let wanted = false;
 let busy = false;
+let source = null;
 
-source.addEventListener("changed", (event) => {
-  tell("live", "on");
-  // The first word tells where the page stands already, unless something happened since it was made.
-  if (event.data !== seen) {
-    seen = event.data;
-    wanted = true;
-    document.dispatchEvent(new Event("happened"));
-    refresh();
-  }
+// A browser opens six connections to a server at most: a page that nobody sees, or that was left, keeps none of them.
+function listen() {
+  if (document.hidden) return leave();
+  if (source) return;
+  source = new EventSource(document.body.dataset.live);
+  source.addEventListener("changed", (event) => {
+    tell("live", "on");
+    // The first word tells where the page stands already, unless something happened since it was made.
+    if (event.data !== seen) {
+      seen = event.data;
+      wanted = true;
+      document.dispatchEvent(new Event("happened"));
+      refresh();
+    }
+  });
+  source.addEventListener("open", () => tell("live", "on"));
+  source.addEventListener("error", () => tell("not connected", "off"));
+}
+
+function leave() {
+  source?.close();
+  source = null;
+}
+
+listen();
+addEventListener("pagehide", leave);
+addEventListener("pageshow", listen);
+document.addEventListener("visibilitychange", () => {
+  listen();
+  refresh();
 });
-source.addEventListener("open", () => tell("live", "on"));
-source.addEventListener("error", () => tell("not connected", "off"));
-document.addEventListener("visibilitychange", refresh);
 // Another view was asked for without a new page.
 document.addEventListener("shown", () => {
   wanted = true;
